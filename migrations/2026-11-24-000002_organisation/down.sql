@@ -1,0 +1,11 @@
+drop table supplier_contracts;
+drop table venues;
+drop table business_goals;
+drop table office_appointments;
+drop table people;
+drop table units;
+drop table guideline_versions;
+drop function person_still_needed();
+drop function appointment_fits();
+drop function unit_fits_parent();
+drop function lies_within(date, date, date, date);

@@ -1,0 +1,342 @@
+//! The command line.
+
+use clap::{Parser, Subcommand};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use uuid::Uuid;
+
+use crate::config::{self, Config, Mode};
+use crate::db::local::{LocalCluster, Settings};
+use crate::db::{Db, migrations};
+use crate::demo;
+use crate::http::operations::{self, Operations};
+use crate::http::{self, Clock, Service, answer::BASE};
+use crate::identity::Actor;
+use crate::identity::tokens::{Issuer, LOCAL_AUDIENCE, LOCAL_ISSUER, Verifier, role};
+use crate::rules::access::Role;
+
+/// A municipality's guideline for competence development and learning, lived.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the API; see docs/OPERATIONS.md for the settings.
+    Serve {
+        /// Run a private PostgreSQL and a built-in issuer of tokens in KOMPETENS_DATA, for trying out on this machine.
+        #[arg(long)]
+        local: bool,
+    },
+    /// Bring the database's schema up to this program's.
+    Migrate {
+        /// Give this database role what the running service needs, and no more.
+        #[arg(long, value_name = "ROLE")]
+        grant_to: Option<String>,
+    },
+    /// Print the OpenAPI document.
+    Openapi,
+    /// Print a token for trying out, signed with the key of `serve --local` or with --key.
+    Token {
+        /// The person (personRef) that the token is for.
+        #[arg(long, required_unless_present = "new_key")]
+        person: Option<String>,
+        /// A role: planner, unitManager, hrAdministrator, archivist or auditor. May be repeated.
+        #[arg(long = "role", value_parser = parse_role)]
+        roles: Vec<Role>,
+        /// A unit that the roles are for. May be repeated.
+        #[arg(long = "unit", value_name = "UNIT_ID")]
+        units: Vec<Uuid>,
+        /// The key to sign with, instead of the one in KOMPETENS_DATA.
+        #[arg(long, requires = "issuer", requires = "audience")]
+        key: Option<PathBuf>,
+        /// What the token says as `iss`.
+        #[arg(long)]
+        issuer: Option<String>,
+        /// What the token says as `aud`.
+        #[arg(long)]
+        audience: Option<String>,
+        /// For how many hours it is good.
+        #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(i64).range(1..=8760))]
+        hours: i64,
+        /// Write a new key and its JWKS into this directory (for trying out) and print nothing.
+        #[arg(long, value_name = "DIR", exclusive = true)]
+        new_key: Option<PathBuf>,
+    },
+    /// Load Hedemora's demo data into an empty database. A second time changes nothing.
+    Demo,
+    /// Ask the operations port of a running service whether it is alive; for container health checks.
+    Health,
+}
+
+fn parse_role(name: &str) -> Result<Role, String> {
+    role(name).ok_or_else(|| {
+        "expected planner, unitManager, hrAdministrator, archivist, auditor or employee".to_owned()
+    })
+}
+
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// Runs the command; the error says what went wrong and what to do.
+pub fn run(cli: Cli) -> Result<(), String> {
+    match cli.command {
+        Command::Serve { local } => {
+            serve(&Config::read(local, &environment).map_err(|error| error.to_string())?)
+        }
+        Command::Migrate { grant_to } => {
+            let url =
+                config::migration_database_url(&environment).map_err(|error| error.to_string())?;
+            migrations::run(&url)?;
+            if let Some(role) = grant_to {
+                migrations::grant(&url, &role)?;
+            }
+            Ok(())
+        }
+        Command::Openapi => print(&format!("{:#}\n", http::document())),
+        Command::Token {
+            new_key: Some(directory),
+            ..
+        } => Issuer::create(&directory).map(|_| ()),
+        Command::Token {
+            person,
+            roles,
+            units,
+            key,
+            issuer,
+            audience,
+            hours,
+            new_key: None,
+        } => {
+            let actor = Actor {
+                person: person.unwrap_or_default(),
+                roles: roles.into_iter().collect(),
+                units: units.into_iter().collect(),
+            };
+            let (signer, issuer, audience) = match (key, issuer, audience) {
+                (Some(key), Some(issuer), Some(audience)) => {
+                    (Issuer::open(&key)?, issuer, audience)
+                }
+                _ => (
+                    local_issuer(&config::data(&environment))?,
+                    LOCAL_ISSUER.to_owned(),
+                    LOCAL_AUDIENCE.to_owned(),
+                ),
+            };
+            let token = signer.token(
+                &actor,
+                &issuer,
+                &audience,
+                chrono::Utc::now(),
+                chrono::Duration::hours(hours),
+            )?;
+            print(&format!("{token}\n"))
+        }
+        Command::Demo => load_demo(),
+        Command::Health => {
+            let address =
+                config::operations_address(&environment).map_err(|error| error.to_string())?;
+            health(address)
+        }
+    }
+}
+
+/// A closed pipe is no error.
+fn print(text: &str) -> Result<(), String> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(format!("standard output: {error}"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn local_issuer(data: &Path) -> Result<Issuer, String> {
+    Issuer::create(&data.join("issuer"))
+}
+
+/// The database of `serve --local`: its cluster with the schema migrated and the running role's grants.
+fn start_local(data: &Path) -> Result<LocalCluster, String> {
+    let cluster =
+        LocalCluster::start(data, &Settings::default()).map_err(|error| error.to_string())?;
+    migrations::run(&cluster.owner_url())?;
+    migrations::grant(&cluster.owner_url(), "kompetens_service")?;
+    Ok(cluster)
+}
+
+fn load_demo() -> Result<(), String> {
+    let loaded = |outcome: demo::Outcome| print(&format!("{outcome}\n"));
+    if environment("DATABASE_URL").is_some() {
+        let url = config::database_url(&environment).map_err(|error| error.to_string())?;
+        return demo::load(&url).and_then(loaded);
+    }
+    let data = config::data(&environment);
+    let running = LocalCluster::join(&data).map_err(|error| error.to_string())?;
+    let cluster = match running {
+        Some(cluster) => cluster,
+        None => start_local(&data)?,
+    };
+    demo::load(&cluster.service_url()).and_then(loaded)
+}
+
+fn serve(config: &Config) -> Result<(), String> {
+    let listen = |name: &str, address: SocketAddr| {
+        TcpListener::bind(address)
+            .map_err(|error| format!("{name}: {address} cannot be listened on: {error}"))
+    };
+    let listener = listen("KOMPETENS_ADDRESS", config.address)?;
+    let operations_listener = listen("KOMPETENS_OPERATIONS_ADDRESS", config.operations_address)?;
+
+    // the cluster, when there is one, stops when this function returns
+    let mut _cluster = None;
+    let (database_url, verifier, welcome) = match &config.mode {
+        Mode::Local { data } => {
+            let cluster = start_local(data)?;
+            let url = cluster.service_url();
+            demo::load_if_empty(&url)?;
+            _cluster = Some(cluster);
+            let issuer = local_issuer(data)?;
+            let verifier = Verifier::new(&issuer.jwks, LOCAL_ISSUER, LOCAL_AUDIENCE)?;
+            (url, verifier, Some(welcome(config, &issuer)?))
+        }
+        Mode::Server {
+            database_url,
+            issuer,
+            audience,
+            jwks_file,
+        } => {
+            let problem =
+                |error: String| format!("KOMPETENS_JWKS_FILE: {}: {error}", jwks_file.display());
+            let jwks =
+                std::fs::read_to_string(jwks_file).map_err(|error| problem(error.to_string()))?;
+            (
+                database_url.clone(),
+                Verifier::new(&jwks, issuer, audience).map_err(problem)?,
+                None,
+            )
+        }
+    };
+
+    let operations = Arc::new(Operations::default());
+    let service = Service {
+        db: Db::new(&database_url, DATABASE_CONNECTIONS),
+        verifier: Arc::new(verifier),
+        clock: Clock::system(),
+        public_url: config.public_url.clone(),
+        operations: operations.clone(),
+    };
+    let grace = if welcome.is_some() {
+        Duration::ZERO
+    } else {
+        Duration::from_secs(1)
+    };
+    actix_web::rt::System::new().block_on(async move {
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        let db = service.db.clone();
+        let failed = |error: std::io::Error| format!("the server could not start: {error}");
+        let server = http::serve(service, listener, cores).map_err(failed)?;
+        let operators = operations::serve(operations.clone(), db.clone(), operations_listener)
+            .map_err(failed)?;
+        let handles = [server.handle(), operators.handle()];
+        let running = (
+            actix_web::rt::spawn(server),
+            actix_web::rt::spawn(operators),
+        );
+        actix_web::rt::spawn(http::idempotency::forget_regularly(db));
+        if let Some(welcome) = welcome {
+            print(&welcome)?;
+        }
+
+        stop_signal().await?;
+        // readiness turns false first, so that balancers send no more; then what has begun is finished
+        operations.stopping.store(true, Ordering::Relaxed);
+        tokio::time::sleep(grace).await;
+        let [server, operators] = handles;
+        server.stop(true).await;
+        operators.stop(false).await;
+        let _ = running.0.await;
+        let _ = running.1.await;
+        Ok(())
+    })
+}
+
+/// One connection and one thread each.
+const DATABASE_CONNECTIONS: usize = 8;
+
+async fn stop_signal() -> Result<(), String> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let listen =
+        |kind| signal(kind).map_err(|error| format!("signals cannot be received: {error}"));
+    let (mut terminate, mut interrupt) = (
+        listen(SignalKind::terminate())?,
+        listen(SignalKind::interrupt())?,
+    );
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+/// What `serve --local` prints: where everything is, and something to paste.
+fn welcome(config: &Config, issuer: &Issuer) -> Result<String, String> {
+    let actor = Actor {
+        person: demo::HR_ADMINISTRATOR.to_owned(),
+        roles: [Role::HrAdministrator].into(),
+        units: Default::default(),
+    };
+    let token = issuer.token(
+        &actor,
+        LOCAL_ISSUER,
+        LOCAL_AUDIENCE,
+        chrono::Utc::now(),
+        chrono::Duration::hours(12),
+    )?;
+    let url = &config.public_url;
+    Ok(format!(
+        "\nkompetens is ready, with Hedemora's guideline.\n\n\
+         API          {url}{BASE}\n\
+         Swagger UI   {url}/docs/   (Authorize, and paste the token)\n\
+         Operations   http://{operations}/readyz   /metrics\n\n\
+         A token for an HR administrator, good for 12 hours\n\
+         (others: kompetens token --person person-0003 --role planner --unit UNIT_ID):\n\n\
+         {token}\n\n\
+         What does a planned event still lack, and what to do about it?\n\n\
+         curl -s -H 'Authorization: Bearer {token}' {url}{BASE}/events/{event}/compliance\n\n",
+        operations = config.operations_address,
+        event = demo::FIRST_EVENT,
+    ))
+}
+
+fn health(address: SocketAddr) -> Result<(), String> {
+    let local = if address.ip().is_unspecified() {
+        SocketAddr::from(([127, 0, 0, 1], address.port()))
+    } else {
+        address
+    };
+    let ask = || -> std::io::Result<String> {
+        let mut stream = TcpStream::connect_timeout(&local, Duration::from_secs(2))?;
+        stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+        stream.write_all(
+            format!("GET /livez HTTP/1.1\r\nHost: {local}\r\nConnection: close\r\n\r\n").as_bytes(),
+        )?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    };
+    match ask() {
+        Ok(answer) if answer.starts_with("HTTP/1.1 200") => Ok(()),
+        Ok(_) => Err(format!("the service at {local} is not well")),
+        Err(error) => Err(format!(
+            "no service answers at {local} (KOMPETENS_OPERATIONS_ADDRESS): {error}"
+        )),
+    }
+}

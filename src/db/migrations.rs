@@ -1,0 +1,68 @@
+//! The schema: embedded migrations, run one program at a time, and the grants of the running role.
+
+use diesel::Connection;
+use diesel::connection::SimpleConnection;
+use diesel::pg::PgConnection;
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+
+use crate::guideline;
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!();
+
+/// Any number will do, as long as every version of the program uses the same.
+const LOCK: i64 = 0x006b_6f6d_7065_7465;
+
+/// Brings the schema up to this program's and stores the built-in guideline version if it is absent.
+///
+/// Waits up to a minute for another migrator. The message of an error names what to look at, never the URL.
+pub fn run(url: &str) -> Result<(), String> {
+    let mut conn = PgConnection::establish(url).map_err(|_| {
+        "the database could not be reached; check the URL and that it accepts connections"
+            .to_owned()
+    })?;
+    let outcome = migrate(&mut conn);
+    // the lock belongs to the session and ends with it
+    outcome.map_err(|error| format!("the schema could not be migrated: {error}"))
+}
+
+fn migrate(conn: &mut PgConnection) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    conn.batch_execute("set lock_timeout = '60s'; set timezone = 'UTC'")?;
+    conn.batch_execute(&format!("select pg_advisory_lock({LOCK})"))?;
+    conn.batch_execute("set lock_timeout = '5s'")?;
+    conn.run_pending_migrations(MIGRATIONS)?;
+    guideline::queries::insert_built_in(conn)?;
+    Ok(())
+}
+
+/// Is the database's schema this program's? Asked by readiness.
+pub fn is_current(conn: &mut PgConnection) -> Result<bool, diesel::result::Error> {
+    conn.has_pending_migration(MIGRATIONS)
+        .map(|pending| !pending)
+        .map_err(|error| diesel::result::Error::QueryBuilderError(error.to_string().into()))
+}
+
+/// Takes every migration back; for the test of up, down and up again.
+pub fn revert_all(conn: &mut PgConnection) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    conn.revert_all_migrations(MIGRATIONS)?;
+    Ok(())
+}
+
+/// What the running role may do: read and write data, add to the change log and number it, nothing else.
+pub fn grant(url: &str, role: &str) -> Result<(), String> {
+    let mut conn =
+        PgConnection::establish(url).map_err(|_| "the database could not be reached".to_owned())?;
+    let role = format!("\"{}\"", role.replace('"', "\"\""));
+    conn.batch_execute(&format!(
+        "begin;
+         grant usage on schema public to {role};
+         grant select on all tables in schema public to {role};
+         grant insert, update, delete on idempotency_records, event_organisers, occasions to {role};
+         grant insert, update on units, people, office_appointments, business_goals, venues, supplier_contracts,
+             events, planning_answers, follow_ups to {role};
+         grant insert on guideline_versions, planning_answer_revisions, baselines, status_changes,
+             changes, change_payloads to {role};
+         grant update (number, hash) on changes to {role};
+         commit;"
+    ))
+    .map_err(|error| format!("the grants to {role} failed: {error}"))
+}

@@ -1,0 +1,309 @@
+//! The tables as diesel sees them; a test compares every column with the migrated database.
+
+use diesel::{allow_tables_to_appear_in_same_query, joinable, table};
+
+table! {
+    changes (entry_id) {
+        entry_id -> BigInt,
+        request_id -> Text,
+        occurred_at -> Timestamptz,
+        actor -> Text,
+        on_behalf_of -> Nullable<Text>,
+        client -> Nullable<Text>,
+        operation -> Text,
+        resource_type -> Text,
+        resource_id -> Uuid,
+        revision -> Integer,
+        event_id -> Nullable<Uuid>,
+        digest -> Binary,
+        number -> Nullable<BigInt>,
+        hash -> Nullable<Binary>,
+    }
+}
+
+table! {
+    change_payloads (entry_id) {
+        entry_id -> BigInt,
+        salt -> Binary,
+        before -> Nullable<Json>,
+        after -> Nullable<Json>,
+    }
+}
+
+table! {
+    idempotency_records (caller, key) {
+        caller -> Text,
+        key -> Text,
+        fingerprint -> Binary,
+        status -> SmallInt,
+        location -> Nullable<Text>,
+        etag -> Nullable<Text>,
+        body -> Binary,
+        created_at -> Timestamptz,
+    }
+}
+
+table! {
+    guideline_versions (id) {
+        id -> Uuid,
+        posted -> BigInt,
+        valid_from -> Date,
+        content -> Jsonb,
+        created_at -> Timestamptz,
+    }
+}
+
+table! {
+    units (id) {
+        id -> Uuid,
+        revision -> Integer,
+        name -> Text,
+        #[sql_name = "type"]
+        unit_type -> Text,
+        parent_id -> Nullable<Uuid>,
+        organisation_number -> Nullable<Text>,
+        board -> Nullable<Text>,
+        successor_of -> Nullable<Uuid>,
+        valid_from -> Date,
+        valid_to -> Nullable<Date>,
+        path -> Array<Uuid>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+table! {
+    people (id) {
+        id -> Uuid,
+        revision -> Integer,
+        person_ref -> Text,
+        display_name -> Text,
+        unit_id -> Uuid,
+        valid_from -> Date,
+        valid_to -> Nullable<Date>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+table! {
+    office_appointments (id) {
+        id -> Uuid,
+        revision -> Integer,
+        office_type -> Text,
+        unit_id -> Uuid,
+        person_ref -> Text,
+        capacity -> Text,
+        valid_from -> Date,
+        valid_to -> Nullable<Date>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+table! {
+    business_goals (id) {
+        id -> Uuid,
+        revision -> Integer,
+        unit_id -> Uuid,
+        title -> Text,
+        valid_from -> Date,
+        valid_to -> Nullable<Date>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+table! {
+    venues (id) {
+        id -> Uuid,
+        revision -> Integer,
+        name -> Text,
+        municipality_code -> Text,
+        owner_unit_id -> Nullable<Uuid>,
+        supplier_id -> Nullable<Text>,
+        valid_from -> Date,
+        valid_to -> Nullable<Date>,
+        created_by -> Text,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+table! {
+    supplier_contracts (id) {
+        id -> Uuid,
+        revision -> Integer,
+        supplier_id -> Text,
+        supplier_name -> Text,
+        title -> Text,
+        registry_number -> Nullable<Text>,
+        valid_from -> Date,
+        valid_to -> Nullable<Date>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+table! {
+    events (id) {
+        id -> Uuid,
+        revision -> Integer,
+        title -> Text,
+        description -> Nullable<Text>,
+        kind -> Text,
+        arranger -> Text,
+        partners -> Jsonb,
+        responsible_person -> Text,
+        expected_participants -> Nullable<Jsonb>,
+        actual_participants -> Nullable<Jsonb>,
+        estimated_cost -> Nullable<BigInt>,
+        actual_cost -> Nullable<BigInt>,
+        registry_number -> Nullable<Text>,
+        external_reference -> Nullable<Text>,
+        guideline_version_id -> Uuid,
+        status -> Text,
+        first_start -> Timestamptz,
+        last_end -> Timestamptz,
+        kept_findings -> Nullable<Jsonb>,
+        kept_at -> Nullable<Timestamptz>,
+        source_system -> Nullable<Text>,
+        external_id -> Nullable<Text>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+table! {
+    event_organisers (event_id, unit_id) {
+        event_id -> Uuid,
+        unit_id -> Uuid,
+        position -> SmallInt,
+    }
+}
+
+table! {
+    occasions (id) {
+        id -> Uuid,
+        event_id -> Uuid,
+        starts_at -> Timestamptz,
+        ends_at -> Timestamptz,
+        place -> Text,
+        venue_id -> Nullable<Uuid>,
+    }
+}
+
+table! {
+    status_changes (id) {
+        id -> Uuid,
+        event_id -> Uuid,
+        from_status -> Text,
+        to_status -> Text,
+        reason -> Nullable<Text>,
+        changed_by -> Text,
+        changed_at -> Timestamptz,
+    }
+}
+
+table! {
+    planning_answers (id) {
+        id -> Uuid,
+        event_id -> Uuid,
+        question_id -> Text,
+        revision -> Integer,
+        answer -> Jsonb,
+        rung_id -> Nullable<Text>,
+        answered_by -> Text,
+        answered_at -> Timestamptz,
+    }
+}
+
+table! {
+    planning_answer_revisions (answer_id, revision) {
+        answer_id -> Uuid,
+        revision -> Integer,
+        answer -> Jsonb,
+        rung_id -> Nullable<Text>,
+        answered_by -> Text,
+        answered_at -> Timestamptz,
+    }
+}
+
+table! {
+    follow_ups (id) {
+        id -> Uuid,
+        event_id -> Uuid,
+        revision -> Integer,
+        level -> Text,
+        method -> Text,
+        due_date -> Date,
+        responsible_person -> Text,
+        status -> Text,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+table! {
+    baselines (id) {
+        id -> Uuid,
+        event_id -> Uuid,
+        confirmed_by -> Text,
+        confirmed_at -> Timestamptz,
+        answers -> Jsonb,
+        follow_ups -> Jsonb,
+    }
+}
+
+table! {
+    /// The view that shows an event in one row.
+    event_details (id) {
+        id -> Uuid,
+        revision -> Integer,
+        title -> Text,
+        description -> Nullable<Text>,
+        kind -> Text,
+        arranger -> Text,
+        partners -> Jsonb,
+        organising_unit_ids -> Array<Uuid>,
+        responsible_person -> Text,
+        occasions -> Jsonb,
+        expected_participants -> Nullable<Jsonb>,
+        actual_participants -> Nullable<Jsonb>,
+        estimated_cost -> Nullable<BigInt>,
+        actual_cost -> Nullable<BigInt>,
+        registry_number -> Nullable<Text>,
+        external_reference -> Nullable<Text>,
+        guideline_version_id -> Uuid,
+        status -> Text,
+        first_start -> Timestamptz,
+        last_end -> Timestamptz,
+        iso_week -> Text,
+        open_findings -> Array<Text>,
+        source_system -> Nullable<Text>,
+        external_id -> Nullable<Text>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        kept_findings -> Nullable<Jsonb>,
+        kept_at -> Nullable<Timestamptz>,
+        organiser_paths -> Jsonb,
+    }
+}
+
+joinable!(event_organisers -> units (unit_id));
+joinable!(occasions -> venues (venue_id));
+allow_tables_to_appear_in_same_query!(
+    event_details,
+    event_organisers,
+    events,
+    follow_ups,
+    guideline_versions,
+    occasions,
+    office_appointments,
+    people,
+    planning_answers,
+    planning_answer_revisions,
+    supplier_contracts,
+    units,
+    venues,
+);

@@ -1,0 +1,516 @@
+//! Events in the database. Reads go through the view `event_details`, one row an event; writes touch its tables.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use diesel::dsl::{exists, not, sql};
+use diesel::pg::PgConnection;
+use diesel::prelude::*;
+use diesel::sql_types::{Array, Bool, Text};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::handlers::{EventFilter, EventSort};
+use super::status::StatusChange;
+use super::{Event, EventContent, Occasion};
+use crate::db::schema::{
+    event_details, event_organisers, events, occasions, status_changes, units,
+};
+use crate::db::sql_types::AsJson;
+use crate::error::Error;
+use crate::http::call::Call;
+use crate::http::paging::Paging;
+use crate::rules::access::Reach;
+use crate::rules::calendar;
+use crate::rules::lifecycle::EventStatus;
+use crate::rules::scope::{Arranger, EventKind};
+use crate::window;
+
+/// The event as the service shows it, or 404.
+pub fn load(conn: &mut PgConnection, id: Uuid) -> Result<Event, Error> {
+    Ok(event_details::table
+        .find(id)
+        .select(Event::as_select())
+        .first(conn)?)
+}
+
+/// Locks the event, as every write below it does first, and loads it.
+pub fn load_for_update(conn: &mut PgConnection, id: Uuid) -> Result<Event, Error> {
+    events::table
+        .find(id)
+        .select(events::id)
+        .for_no_key_update()
+        .first::<Uuid>(conn)?;
+    load(conn, id)
+}
+
+/// The events that match and that the caller may see.
+pub fn list(
+    conn: &mut PgConnection,
+    filter: &EventFilter,
+    drafts: &Reach,
+    now: DateTime<Utc>,
+    paging: &Paging,
+) -> Result<(Vec<Event>, Option<i64>), Error> {
+    let total = if paging.include_total {
+        Some(matching(filter, drafts, now).count().get_result(conn)?)
+    } else {
+        None
+    };
+    let query = matching(filter, drafts, now).select(Event::as_select());
+    let descending = filter.sort.is_descending();
+    let rows = match filter.sort {
+        EventSort::FirstStart | EventSort::FirstStartDescending => window!(
+            query,
+            paging,
+            descending,
+            event_details::first_start,
+            event_details::id,
+            DateTime<Utc>
+        )
+        .load(conn)?,
+        EventSort::Title | EventSort::TitleDescending => window!(
+            query,
+            paging,
+            descending,
+            event_details::title,
+            event_details::id,
+            String
+        )
+        .load(conn)?,
+        EventSort::UpdatedAt | EventSort::UpdatedAtDescending => window!(
+            query,
+            paging,
+            descending,
+            event_details::updated_at,
+            event_details::id,
+            DateTime<Utc>
+        )
+        .load(conn)?,
+    };
+    Ok((rows, total))
+}
+
+fn matching<'a>(
+    filter: &'a EventFilter,
+    drafts: &'a Reach,
+    now: DateTime<Utc>,
+) -> event_details::BoxedQuery<'a, diesel::pg::Pg> {
+    use event_details as e;
+    let mut query = e::table.into_boxed();
+    if let Reach::Part {
+        units: exact,
+        subtrees,
+        responsible,
+    } = drafts
+    {
+        let exact: Vec<Uuid> = exact.iter().copied().collect();
+        let subtrees: Vec<Uuid> = subtrees.iter().copied().collect();
+        let organised = exists(
+            event_organisers::table
+                .inner_join(units::table)
+                .filter(event_organisers::event_id.eq(e::id))
+                .filter(
+                    event_organisers::unit_id
+                        .eq_any(exact)
+                        .or(units::path.overlaps_with(subtrees)),
+                ),
+        );
+        let responsible = responsible.clone().unwrap_or_default();
+        query = query.filter(
+            e::status
+                .ne("draft")
+                .or(organised)
+                .or(e::responsible_person.eq(responsible)),
+        );
+    }
+    if let Some(statuses) = &filter.status {
+        query = query.filter(e::status.eq_any(statuses));
+    }
+    if let Some(kinds) = &filter.kind {
+        query = query.filter(e::kind.eq_any(kinds));
+    }
+    if let Some(unit_ids) = &filter.unit_id {
+        let of_event = event_organisers::table
+            .inner_join(units::table)
+            .filter(event_organisers::event_id.eq(e::id));
+        query = if filter.include_subtree {
+            query.filter(exists(of_event.filter(units::path.overlaps_with(unit_ids))))
+        } else {
+            query.filter(exists(
+                of_event.filter(event_organisers::unit_id.eq_any(unit_ids)),
+            ))
+        };
+    }
+    if let Some(people) = &filter.responsible_person {
+        query = query.filter(e::responsible_person.eq_any(people));
+    }
+    if filter.from.is_some() || filter.to.is_some() {
+        let from = filter
+            .from
+            .map_or(DateTime::<Utc>::MIN_UTC, calendar::start_of_day);
+        let to = filter
+            .to
+            .and_then(|day| day.succ_opt())
+            .map_or(DateTime::<Utc>::MAX_UTC, calendar::start_of_day);
+        let (from, to) = (within_range(from), within_range(to));
+        // the event's own bounds first: they are indexed
+        query = query
+            .filter(e::first_start.lt(to))
+            .filter(e::last_end.gt(from))
+            .filter(exists(
+                occasions::table
+                    .filter(occasions::event_id.eq(e::id))
+                    .filter(occasions::starts_at.lt(to))
+                    .filter(occasions::ends_at.gt(from)),
+            ));
+    }
+    let goals = [
+        (
+            filter
+                .business_goal_id
+                .as_ref()
+                .map(|ids| ids.iter().map(Uuid::to_string).collect::<Vec<_>>()),
+            "businessGoals",
+        ),
+        (filter.guideline_goal.clone(), "guidelineGoals"),
+    ];
+    for (ids, kind) in goals {
+        if let Some(ids) = ids {
+            query = query.filter(
+                sql::<Bool>(
+                    "exists (select from planning_answers a join guideline_versions v on v.id = event_details.guideline_version_id \
+                     where a.event_id = event_details.id and a.answer -> 'goalIds' ?| ",
+                )
+                .bind::<Array<Text>, _>(ids)
+                .sql(" and v.content -> 'questions' @> jsonb_build_array(jsonb_build_object('id', a.question_id, 'answerKind', ")
+                .bind::<Text, _>(kind)
+                .sql("::text)))"),
+            );
+        }
+    }
+    if let Some(findings) = &filter.finding {
+        let names: Vec<String> = findings.iter().filter_map(name).collect();
+        query = query.filter(e::status.eq_any(["draft", "confirmed"])).filter(e::last_end.gt(now)).filter(
+            sql::<Bool>("exists (select from event_findings(event_details.id) f where f.finding = any (")
+                .bind::<Array<Text>, _>(names)
+                .sql("))"),
+        );
+    }
+    if let Some(system) = &filter.source_system {
+        query = query.filter(e::source_system.eq(system));
+    }
+    if let Some(id) = &filter.external_id {
+        query = query.filter(e::external_id.eq(id));
+    }
+    if let Some(words) = &filter.q {
+        query = query.filter(
+            sql::<Bool>("event_details.words @@ plainto_tsquery('pg_catalog.swedish', ")
+                .bind::<Text, _>(words)
+                .sql(")"),
+        );
+    }
+    if let Some(since) = filter.updated_since {
+        query = query.filter(e::updated_at.ge(since));
+    }
+    query
+}
+
+fn name(value: &impl Serialize) -> Option<String> {
+    serde_json::to_value(value)
+        .ok()?
+        .as_str()
+        .map(str::to_owned)
+}
+
+/// Keeps a bound within what a column can hold.
+fn within_range(at: DateTime<Utc>) -> DateTime<Utc> {
+    let edge = |year| {
+        NaiveDate::from_ymd_opt(year, 1, 1)
+            .unwrap_or_default()
+            .and_time(chrono::NaiveTime::MIN)
+            .and_utc()
+    };
+    at.clamp(edge(1900), edge(2201))
+}
+
+/// Stores a draft with its organisers and occasions.
+pub fn insert(
+    conn: &mut PgConnection,
+    call: &Call,
+    id: Uuid,
+    (kind, arranger): (EventKind, Arranger),
+    guideline_version_id: Uuid,
+    content: &EventContent,
+    occasions: &[Occasion],
+) -> Result<(), Error> {
+    let (first_start, last_end) = bounds(occasions);
+    diesel::insert_into(events::table)
+        .values((
+            events::id.eq(id),
+            events::revision.eq(1),
+            events::title.eq(&content.title),
+            events::description.eq(&content.description),
+            events::kind.eq(kind),
+            events::arranger.eq(arranger),
+            events::partners.eq(AsJson(content.partners.clone().unwrap_or_default())),
+            events::responsible_person.eq(&content.responsible_person),
+            events::expected_participants.eq(content.expected_participants.clone().map(AsJson)),
+            events::estimated_cost.eq(content.estimated_cost),
+            events::registry_number.eq(&content.registry_number),
+            events::external_reference.eq(&content.external_reference),
+            events::guideline_version_id.eq(guideline_version_id),
+            events::status.eq(EventStatus::Draft),
+            (
+                events::first_start.eq(first_start),
+                events::last_end.eq(last_end),
+            ),
+            (
+                events::created_at.eq(call.now),
+                events::updated_at.eq(call.now),
+            ),
+        ))
+        .execute(conn)?;
+    insert_organisers(conn, id, &content.organising_unit_ids)?;
+    insert_occasions(conn, id, occasions)
+}
+
+/// Stores the event's own values after a change; organisers and occasions have functions of their own.
+pub fn update(
+    conn: &mut PgConnection,
+    call: &Call,
+    before: &Event,
+    (kind, arranger): (EventKind, Arranger),
+    content: &EventContent,
+) -> Result<(), Error> {
+    diesel::update(events::table.find(before.id))
+        .set((
+            events::revision.eq(before.revision + 1),
+            events::title.eq(&content.title),
+            events::description.eq(&content.description),
+            events::kind.eq(kind),
+            events::arranger.eq(arranger),
+            events::partners.eq(AsJson(content.partners.clone().unwrap_or_default())),
+            events::responsible_person.eq(&content.responsible_person),
+            events::expected_participants.eq(content.expected_participants.clone().map(AsJson)),
+            events::actual_participants.eq(content.actual_participants.clone().map(AsJson)),
+            events::estimated_cost.eq(content.estimated_cost),
+            events::actual_cost.eq(content.actual_cost),
+            events::registry_number.eq(&content.registry_number),
+            events::external_reference.eq(&content.external_reference),
+            events::updated_at.eq(call.now),
+        ))
+        .execute(conn)?;
+    Ok(())
+}
+
+fn bounds(occasions: &[Occasion]) -> (DateTime<Utc>, DateTime<Utc>) {
+    (
+        occasions
+            .iter()
+            .map(|occasion| occasion.starts_at)
+            .min()
+            .unwrap_or_default(),
+        occasions
+            .iter()
+            .map(|occasion| occasion.ends_at)
+            .max()
+            .unwrap_or_default(),
+    )
+}
+
+fn insert_organisers(
+    conn: &mut PgConnection,
+    event_id: Uuid,
+    unit_ids: &[Uuid],
+) -> Result<(), Error> {
+    let rows: Vec<_> = unit_ids
+        .iter()
+        .zip(0i16..)
+        .map(|(unit_id, position)| {
+            (
+                event_organisers::event_id.eq(event_id),
+                event_organisers::unit_id.eq(*unit_id),
+                event_organisers::position.eq(position),
+            )
+        })
+        .collect();
+    diesel::insert_into(event_organisers::table)
+        .values(rows)
+        .execute(conn)?;
+    Ok(())
+}
+
+pub fn replace_organisers(
+    conn: &mut PgConnection,
+    event_id: Uuid,
+    unit_ids: &[Uuid],
+) -> Result<(), Error> {
+    diesel::delete(event_organisers::table.filter(event_organisers::event_id.eq(event_id)))
+        .execute(conn)?;
+    insert_organisers(conn, event_id, unit_ids)
+}
+
+fn insert_occasions(
+    conn: &mut PgConnection,
+    event_id: Uuid,
+    new: &[Occasion],
+) -> Result<(), Error> {
+    let rows: Vec<_> = new
+        .iter()
+        .map(|occasion| {
+            (
+                occasions::id.eq(occasion.id),
+                occasions::event_id.eq(event_id),
+                occasions::starts_at.eq(occasion.starts_at),
+                occasions::ends_at.eq(occasion.ends_at),
+                occasions::place.eq(occasion.place),
+                occasions::venue_id.eq(occasion.venue_id),
+            )
+        })
+        .collect();
+    diesel::insert_into(occasions::table)
+        .values(rows)
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Makes the occasions these, keeping the rows whose ids stay.
+pub fn replace_occasions(
+    conn: &mut PgConnection,
+    event_id: Uuid,
+    before: &[Occasion],
+    after: &[Occasion],
+) -> Result<(), Error> {
+    let changed: Vec<Occasion> = after
+        .iter()
+        .filter(|occasion| !before.contains(occasion))
+        .cloned()
+        .collect();
+    let kept: Vec<Uuid> = after
+        .iter()
+        .filter(|occasion| before.contains(occasion))
+        .map(|occasion| occasion.id)
+        .collect();
+    diesel::delete(
+        occasions::table
+            .filter(occasions::event_id.eq(event_id))
+            .filter(not(occasions::id.eq_any(kept))),
+    )
+    .execute(conn)?;
+    insert_occasions(conn, event_id, &changed)?;
+    let (first_start, last_end) = bounds(after);
+    diesel::update(events::table.find(event_id))
+        .set((
+            events::first_start.eq(first_start),
+            events::last_end.eq(last_end),
+        ))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Stores a status change: the event's row and the log's.
+pub fn change_status(
+    conn: &mut PgConnection,
+    before: &Event,
+    after: &StatusChange,
+    outcome: &super::status::Outcome,
+) -> Result<(), Error> {
+    diesel::update(events::table.find(before.id))
+        .set((
+            events::status.eq(after.to),
+            events::revision.eq(before.revision + 1),
+            events::updated_at.eq(after.changed_at),
+            events::actual_participants.eq(outcome.actual_participants.clone().map(AsJson)),
+            events::kept_findings.eq(outcome.kept_findings.clone().map(AsJson)),
+            events::kept_at.eq(outcome.kept_at),
+        ))
+        .execute(conn)?;
+    diesel::insert_into(status_changes::table)
+        .values((status_changes::event_id.eq(before.id), after))
+        .execute(conn)?;
+    Ok(())
+}
+
+/// The status log of an event, newest first.
+pub fn status_log(
+    conn: &mut PgConnection,
+    event_id: Uuid,
+    paging: &Paging,
+) -> Result<(Vec<StatusChange>, Option<i64>), Error> {
+    let matching = || {
+        status_changes::table
+            .filter(status_changes::event_id.eq(event_id))
+            .into_boxed()
+    };
+    let total = if paging.include_total {
+        Some(matching().count().get_result(conn)?)
+    } else {
+        None
+    };
+    let query = matching().select(StatusChange::as_select());
+    let rows = window!(
+        query,
+        paging,
+        true,
+        status_changes::changed_at,
+        status_changes::id,
+        DateTime<Utc>
+    )
+    .load(conn)?;
+    Ok((rows, total))
+}
+
+/// Does the unit organise a planned event with an occasion to come that the period does not hold?
+pub fn planned_by_unit_outside(
+    conn: &mut PgConnection,
+    unit_id: Uuid,
+    from: NaiveDate,
+    to: Option<NaiveDate>,
+    now: DateTime<Utc>,
+) -> Result<bool, Error> {
+    let planned = events::table
+        .inner_join(event_organisers::table.on(event_organisers::event_id.eq(events::id)))
+        .filter(event_organisers::unit_id.eq(unit_id))
+        .filter(events::status.eq_any(["draft", "confirmed"]))
+        .filter(events::last_end.gt(now));
+    let outside = planned
+        .filter(starts_before(events::first_start, from).or(ends_after(events::last_end, to)));
+    Ok(diesel::select(exists(outside)).get_result(conn)?)
+}
+
+/// Has the venue an occasion to come, of a planned event, that the period does not hold?
+pub fn planned_at_venue_outside(
+    conn: &mut PgConnection,
+    venue_id: Uuid,
+    from: NaiveDate,
+    to: Option<NaiveDate>,
+    now: DateTime<Utc>,
+) -> Result<bool, Error> {
+    let planned = occasions::table
+        .inner_join(events::table.on(events::id.eq(occasions::event_id)))
+        .filter(occasions::venue_id.eq(venue_id))
+        .filter(events::status.eq_any(["draft", "confirmed"]))
+        .filter(occasions::ends_at.gt(now));
+    let outside = planned
+        .filter(starts_before(occasions::starts_at, from).or(ends_after(occasions::ends_at, to)));
+    Ok(diesel::select(exists(outside)).get_result(conn)?)
+}
+
+type BeforeDay<C> = diesel::dsl::Lt<C, DateTime<Utc>>;
+type AfterDay<C> = diesel::dsl::Gt<C, DateTime<Utc>>;
+
+fn starts_before<C>(column: C, first_day: NaiveDate) -> BeforeDay<C>
+where
+    C: Expression<SqlType = diesel::sql_types::Timestamptz>,
+{
+    column.lt(calendar::start_of_day(first_day))
+}
+
+/// The end is past the last day when it lies after midnight that begins `to`.
+fn ends_after<C>(column: C, to: Option<NaiveDate>) -> AfterDay<C>
+where
+    C: Expression<SqlType = diesel::sql_types::Timestamptz>,
+{
+    column.gt(within_range(
+        to.map_or(DateTime::<Utc>::MAX_UTC, calendar::start_of_day),
+    ))
+}

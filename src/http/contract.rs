@@ -1,0 +1,851 @@
+//! The published document, enforced: a request is admitted only as an operation of the document describes it.
+//!
+//! Bounds, formats, required fields and allowed parameters are written once, at the types that the document is made from.
+//! [`Contract::admit`] reads like the order of refusals in docs/API.md:
+//! 404 for the path, 401, 405, 414, 431, 415, 413, 400, 422 by form, 428. What needs data is judged later, in the transaction.
+
+use actix_web::dev::ServiceRequest;
+use actix_web::http::{Method, header};
+use actix_web::{HttpMessage, web};
+use jsonschema::error::ValidationErrorKind;
+use jsonschema::{ValidationError, Validator};
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+
+use super::call::{Admitted, Call, IfMatch, Key};
+use super::{answer::BASE, json_text};
+use crate::error::{At, Code, Error, FieldError};
+use crate::guideline::Text;
+use crate::identity::Actor;
+use crate::rules::personal_number;
+
+const LONGEST_URI: usize = 8 * 1024;
+const LARGEST_HEADERS: usize = 16 * 1024;
+const MOST_HEADERS: usize = 64;
+const LARGEST_BODY: usize = 64 * 1024;
+const BODY_DEADLINE: Duration = Duration::from_secs(10);
+/// The parameters of every list, to which cursors are not bound.
+const PAGING: [&str; 4] = ["limit", "page", "cursor", "includeTotal"];
+
+/// The operations of the document, by path and method.
+pub struct Contract {
+    router: matchit::Router<usize>,
+    paths: Vec<PathEntry>,
+}
+
+struct PathEntry {
+    operations: BTreeMap<String, Operation>,
+    /// Every operation here asks for a token.
+    secured: bool,
+    allow: String,
+}
+
+struct Operation {
+    id: String,
+    secured: bool,
+    parameters: Vec<Parameter>,
+    body: Option<Validator>,
+    changes_what_exists: bool,
+}
+
+struct Parameter {
+    name: String,
+    place: String,
+    required: bool,
+    kind: Kind,
+    validator: Validator,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Text,
+    Integer,
+    Boolean,
+    /// Comma-separated texts.
+    List,
+}
+
+/// What became of a request at the door.
+pub enum Admission {
+    /// It is this operation's; what was read of it lies in the request's extensions.
+    Operation(String),
+    /// OPTIONS: what the path allows.
+    Options(String),
+}
+
+impl Contract {
+    /// Fails, naming the place, when the document is not one that can be enforced.
+    pub fn new(document: &Value) -> Result<Contract, String> {
+        let components = &document["components"];
+        let mut contract = Contract {
+            router: matchit::Router::new(),
+            paths: Vec::new(),
+        };
+        for (path, item) in document["paths"].as_object().ok_or("no paths")? {
+            let mut operations = BTreeMap::new();
+            for (method, operation) in item.as_object().ok_or("a path without operations")? {
+                operations.insert(
+                    method.to_uppercase(),
+                    Operation::new(operation, components)?,
+                );
+            }
+            let mut allowed: Vec<&str> = operations.keys().map(String::as_str).collect();
+            if operations.contains_key("GET") {
+                allowed.push("HEAD");
+            }
+            allowed.push("OPTIONS");
+            let entry = PathEntry {
+                secured: operations.values().all(|operation| operation.secured),
+                allow: allowed.join(", "),
+                operations,
+            };
+            contract
+                .router
+                .insert(format!("{BASE}{path}"), contract.paths.len())
+                .map_err(|error| format!("{path}: {error}"))?;
+            contract.paths.push(entry);
+        }
+        Ok(contract)
+    }
+
+    /// Lets a request in or refuses it. HEAD becomes the GET that it asks about.
+    pub async fn admit(
+        &self,
+        request: &mut ServiceRequest,
+        authenticate: impl Fn(Option<&str>) -> Result<Actor, Error>,
+        make_call: impl Fn(Actor) -> Call,
+    ) -> Result<Admission, Error> {
+        let path = request.path().to_owned();
+        let found = self
+            .router
+            .at(&path)
+            .map_err(|_| Error::new(Code::NotFound))?;
+        let entry = &self.paths[*found.value];
+        if request.method() == Method::OPTIONS {
+            return Ok(Admission::Options(entry.allow.clone()));
+        }
+        if request.method() == Method::HEAD && entry.operations.contains_key("GET") {
+            request.head_mut().method = Method::GET;
+        }
+        let operation = entry.operations.get(request.method().as_str());
+
+        let actor = if operation.map_or(entry.secured, |operation| operation.secured) {
+            let authorization = request
+                .headers()
+                .get(header::AUTHORIZATION)
+                .and_then(|value| value.to_str().ok());
+            Some(authenticate(authorization)?)
+        } else {
+            None
+        };
+        let operation = operation.ok_or_else(|| {
+            Error::new(Code::MethodNotAllowed).header("Allow", entry.allow.clone())
+        })?;
+
+        refuse_oversize(request)?;
+        let body = match &operation.body {
+            Some(_) => {
+                refuse_media_type(request)?;
+                read_body(request).await?
+            }
+            None => web::Bytes::new(),
+        };
+
+        let mut admitted = Admitted::default();
+        let raw: Vec<(String, String)> = found
+            .params
+            .iter()
+            .map(|(name, value)| {
+                Ok((
+                    name.to_owned(),
+                    decode(value, false).ok_or_else(|| invalid(name))?,
+                ))
+            })
+            .collect::<Result<_, Error>>()?;
+        admitted.path = operation.read(raw, "path")?;
+        let query = split_query(request.query_string())?;
+        admitted.filters = query
+            .iter()
+            .filter(|(name, _)| !PAGING.contains(&name.as_str()))
+            .map(|(name, value)| format!("{name}={}", encode(value)))
+            .collect::<Vec<_>>()
+            .join("&");
+        admitted.query = operation.read(query, "query")?;
+        let if_match = read_if_match(request)?;
+        let only_create = read_only_create(request, operation)?;
+        let key = read_key(request, &body)?;
+
+        if let Some(validator) = &operation.body {
+            admitted.body = json_text::parse(&body)?;
+            check_body(validator, &admitted.body)?;
+        }
+        if operation.changes_what_exists && if_match.is_none() && !only_create {
+            return Err(Error::at(Code::IfMatchRequired, At::Header("If-Match")));
+        }
+
+        if let Some(actor) = actor {
+            let call = Call {
+                if_match,
+                only_create,
+                key,
+                ..make_call(actor)
+            };
+            request.extensions_mut().insert(call);
+        }
+        request.extensions_mut().insert(admitted);
+        Ok(Admission::Operation(operation.id.clone()))
+    }
+}
+
+impl Operation {
+    fn new(operation: &Value, components: &Value) -> Result<Operation, String> {
+        let id = operation["operationId"]
+            .as_str()
+            .ok_or("an operation without operationId")?
+            .to_owned();
+        let context = |error: String| format!("{id}: {error}");
+        let parameters: Vec<Parameter> = operation["parameters"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|parameter| Parameter::new(parameter, components))
+            .collect::<Result<_, _>>()
+            .map_err(context)?;
+        let schema = operation["requestBody"]["content"]
+            .as_object()
+            .and_then(|content| content.values().next())
+            .map(|media| &media["schema"]);
+        let body = schema
+            .map(|schema| validator(schema, components))
+            .transpose()
+            .map_err(context)?;
+        Ok(Operation {
+            secured: operation
+                .get("security")
+                .and_then(Value::as_array)
+                .is_none_or(|security| !security.is_empty()),
+            changes_what_exists: parameters
+                .iter()
+                .any(|p| p.place == "header" && p.name == "If-Match" && p.required),
+            parameters,
+            body,
+            id,
+        })
+    }
+
+    /// Parameters of one place as an object whose members have the types that the document gives them.
+    fn read(&self, raw: Vec<(String, String)>, place: &str) -> Result<Value, Error> {
+        let mut faults = Vec::new();
+        let mut object = Map::new();
+        for (name, value) in raw {
+            let Some(parameter) = self
+                .parameters
+                .iter()
+                .find(|known| known.place == place && known.name == name)
+            else {
+                faults.push(parameter_fault(
+                    &name,
+                    "unknown-parameter",
+                    Text::new(
+                        "Parametern finns inte för den här åtgärden. Ta bort den.",
+                        "This operation has no such parameter. Remove it.",
+                    ),
+                ));
+                continue;
+            };
+            let typed = parameter.typed(&value);
+            if let Some(error) = parameter.validator.iter_errors(&typed).next() {
+                let (code, detail) = explain(&error);
+                faults.push(parameter_fault(&name, code, detail));
+            } else if let Some((code, detail)) = text_fault(&value) {
+                faults.push(parameter_fault(&name, code.as_str(), detail));
+            }
+            if object.insert(name.clone(), typed).is_some() {
+                faults.push(parameter_fault(
+                    &name,
+                    "repeated-parameter",
+                    Text::new(
+                        "Parametern får stå en gång. Skriv flera värden med komma emellan.",
+                        "The parameter may stand once. Write several values separated by commas.",
+                    ),
+                ));
+            }
+        }
+        for parameter in self
+            .parameters
+            .iter()
+            .filter(|known| known.place == place && known.required)
+        {
+            if !object.contains_key(&parameter.name) {
+                faults.push(parameter_fault(
+                    &parameter.name,
+                    "required",
+                    Text::new("Parametern krävs.", "The parameter is required."),
+                ));
+            }
+        }
+        if faults.is_empty() {
+            return Ok(Value::Object(object));
+        }
+        Err(faults
+            .into_iter()
+            .fold(Error::new(Code::InvalidParameter), Error::with))
+    }
+}
+
+impl Parameter {
+    fn new(parameter: &Value, components: &Value) -> Result<Parameter, String> {
+        let parameter = match parameter["$ref"].as_str() {
+            Some(reference) => components
+                .pointer(reference.trim_start_matches("#/components"))
+                .ok_or(reference)?,
+            None => parameter,
+        };
+        let text = |name: &str| parameter[name].as_str().unwrap_or_default().to_owned();
+        let kind = match kind_of(&parameter["schema"], components) {
+            "integer" => Kind::Integer,
+            "boolean" => Kind::Boolean,
+            "array" => Kind::List,
+            _ => Kind::Text,
+        };
+        Ok(Parameter {
+            name: text("name"),
+            place: text("in"),
+            required: parameter["required"] == json!(true),
+            kind,
+            validator: validator(&parameter["schema"], components)?,
+        })
+    }
+
+    /// A text of the address as what the schema describes; what cannot be that stays text, which the schema refuses.
+    fn typed(&self, value: &str) -> Value {
+        match self.kind {
+            Kind::Integer => value
+                .parse::<i64>()
+                .map_or_else(|_| json!(value), Value::from),
+            Kind::Boolean => value
+                .parse::<bool>()
+                .map_or_else(|_| json!(value), Value::from),
+            Kind::List => value.split(',').map(Value::from).collect(),
+            Kind::Text => json!(value),
+        }
+    }
+}
+
+/// The type of a schema, through references and alternatives with null.
+fn kind_of<'a>(schema: &'a Value, components: &'a Value) -> &'a str {
+    if let Some(reference) = schema["$ref"].as_str() {
+        return components
+            .pointer(reference.trim_start_matches("#/components"))
+            .map_or("", |schema| kind_of(schema, components));
+    }
+    let kinds = match &schema["type"] {
+        Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).collect(),
+        Value::String(kind) => vec![kind.as_str()],
+        _ => schema["oneOf"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|one| kind_of(one, components))
+            .collect(),
+    };
+    kinds
+        .into_iter()
+        .find(|kind| !matches!(*kind, "null" | ""))
+        .unwrap_or_default()
+}
+
+fn validator(schema: &Value, components: &Value) -> Result<Validator, String> {
+    let mut root = schema.clone();
+    root["components"] = components.clone();
+    jsonschema::options()
+        .with_draft(jsonschema::Draft::Draft202012)
+        .should_validate_formats(true)
+        .with_format("uuid", json_text::is_uuid)
+        .with_format("date", json_text::is_date)
+        .with_format("date-time", json_text::is_date_time)
+        .build(&root)
+        .map_err(|error| error.to_string())
+}
+
+fn refuse_oversize(request: &ServiceRequest) -> Result<(), Error> {
+    let uri = request
+        .uri()
+        .path_and_query()
+        .map_or(0, |path| path.as_str().len());
+    if uri > LONGEST_URI {
+        return Err(Error::new(Code::UriTooLong));
+    }
+    let headers = request.headers();
+    let size: usize = headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + 4)
+        .sum();
+    if headers.len() > MOST_HEADERS || size > LARGEST_HEADERS {
+        return Err(Error::new(Code::HeadersTooLarge));
+    }
+    Ok(())
+}
+
+fn refuse_media_type(request: &ServiceRequest) -> Result<(), Error> {
+    let headers = request.headers();
+    let text = |name| {
+        headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+            .to_ascii_lowercase()
+    };
+    let full = text(header::CONTENT_TYPE);
+    let (media_type, parameters) = full.split_once(';').unwrap_or((&full, ""));
+    let known = match media_type.trim() {
+        "application/json" => true,
+        "application/merge-patch+json" => request.method() == Method::PATCH,
+        _ => false,
+    };
+    let charset = parameters
+        .split(';')
+        .find_map(|parameter| parameter.trim().strip_prefix("charset="));
+    let encoding = text(header::CONTENT_ENCODING);
+    if !known
+        || charset.is_some_and(|charset| charset.trim_matches('"') != "utf-8")
+        || !matches!(encoding.as_str(), "" | "identity")
+    {
+        return Err(Error::at(
+            Code::UnsupportedMediaType,
+            At::Header("Content-Type"),
+        ));
+    }
+    Ok(())
+}
+
+async fn read_body(request: &mut ServiceRequest) -> Result<web::Bytes, Error> {
+    let announced = request
+        .headers()
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > LARGEST_BODY as u64) {
+        return Err(Error::new(Code::BodyTooLarge));
+    }
+    let payload = request
+        .extract::<web::Payload>()
+        .await
+        .map_err(|_| Error::new(Code::MalformedJson))?;
+    match tokio::time::timeout(BODY_DEADLINE, payload.to_bytes_limited(LARGEST_BODY)).await {
+        Err(_) => Err(Error::new(Code::RequestTimeout)),
+        Ok(Err(_)) => Err(Error::new(Code::BodyTooLarge)),
+        Ok(Ok(Err(_))) => Err(Error::new(Code::MalformedJson)),
+        Ok(Ok(Ok(body))) => Ok(body),
+    }
+}
+
+fn invalid(name: &str) -> Error {
+    Error::at(Code::InvalidParameter, At::Parameter(name.to_owned()))
+}
+
+/// Splits a query string; `+` is a space.
+fn split_query(query: &str) -> Result<Vec<(String, String)>, Error> {
+    query
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let name = decode(name, true).ok_or_else(|| Error::new(Code::InvalidParameter))?;
+            let value = decode(value, true).ok_or_else(|| invalid(&name))?;
+            Ok((name, value))
+        })
+        .collect()
+}
+
+/// Percent-decodes strictly: broken escapes and bytes that are not UTF-8 are refused, never replaced.
+fn decode(text: &str, plus_is_space: bool) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'%' => {
+                let digits = [rest.next()?, rest.next()?];
+                let digits = std::str::from_utf8(&digits).ok()?;
+                u8::from_str_radix(digits.strip_prefix('+').map_or(digits, |_| "x"), 16).ok()?
+            }
+            b'+' if plus_is_space => b' ',
+            byte => byte,
+        });
+    }
+    String::from_utf8(bytes).ok()
+}
+
+fn encode(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b',' | b':' => {
+                char::from(byte).to_string()
+            }
+            byte => format!("%{byte:02X}"),
+        })
+        .collect()
+}
+
+fn read_if_match(request: &ServiceRequest) -> Result<Option<IfMatch>, Error> {
+    let Some(value) = request.headers().get(header::IF_MATCH) else {
+        return Ok(None);
+    };
+    if value == "*" {
+        return Ok(Some(IfMatch::Any));
+    }
+    value
+        .to_str()
+        .ok()
+        .and_then(|text| text.strip_prefix('"')?.strip_suffix('"'))
+        .map(|tag| tag.split_once('-').map_or(tag, |(revision, _)| revision))
+        .filter(|revision| revision.bytes().all(|byte| byte.is_ascii_digit()))
+        .and_then(|revision| revision.parse().ok())
+        .map(|revision| Some(IfMatch::Revision(revision)))
+        .ok_or_else(|| Error::at(Code::InvalidHeader, At::Header("If-Match")))
+}
+
+/// `If-None-Match: *` on a PUT means: only create. (On GET the header is read when the answer is known.)
+fn read_only_create(request: &ServiceRequest, operation: &Operation) -> Result<bool, Error> {
+    match request.headers().get(header::IF_NONE_MATCH) {
+        Some(value) if operation.body.is_some() => {
+            if value == "*" && request.method() == Method::PUT {
+                Ok(true)
+            } else {
+                Err(Error::at(Code::InvalidHeader, At::Header("If-None-Match")))
+            }
+        }
+        _ => Ok(false),
+    }
+}
+
+fn read_key(request: &ServiceRequest, body: &[u8]) -> Result<Option<std::sync::Arc<Key>>, Error> {
+    let Some(value) = request
+        .headers()
+        .get("Idempotency-Key")
+        .filter(|_| request.method() == Method::POST)
+    else {
+        return Ok(None);
+    };
+    let key = value.to_str().unwrap_or_default();
+    if key.is_empty() || key.len() > 255 || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Error::at(
+            Code::InvalidHeader,
+            At::Header("Idempotency-Key"),
+        ));
+    }
+    let mut digest = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
+    for part in [
+        request.method().as_str().as_bytes(),
+        request.uri().to_string().as_bytes(),
+        body,
+    ] {
+        digest.update(&(part.len() as u64).to_be_bytes());
+        digest.update(part);
+    }
+    Ok(Some(std::sync::Arc::new(Key {
+        key: key.to_owned(),
+        fingerprint: digest.finish().as_ref().to_vec(),
+    })))
+}
+
+/// Checks a body's form: its schema, and what no text may hold.
+fn check_body(validator: &Validator, body: &Value) -> Result<(), Error> {
+    let mut faults = Vec::new();
+    collect_text_faults(body, "", &mut faults);
+    let personal = faults
+        .iter()
+        .any(|fault| fault.code == Code::PersonalNumber.as_str());
+    let mut seen: HashSet<At2> = faults.iter().map(At2::of).collect();
+    for error in validator.iter_errors(body) {
+        for fault in body_faults(&error) {
+            if seen.insert(At2::of(&fault)) {
+                faults.push(fault);
+            }
+        }
+    }
+    if faults.is_empty() {
+        return Ok(());
+    }
+    let code = if personal {
+        Code::PersonalNumber
+    } else {
+        Code::InvalidBody
+    };
+    Err(faults.into_iter().fold(Error::new(code), Error::with))
+}
+
+/// One fault a place is enough.
+#[derive(PartialEq, Eq, Hash)]
+struct At2(String);
+
+impl At2 {
+    fn of(fault: &FieldError) -> At2 {
+        At2(match &fault.at {
+            At::Pointer(pointer) => pointer.clone(),
+            other => format!("{other:?}"),
+        })
+    }
+}
+
+fn body_faults(error: &ValidationError<'_>) -> Vec<FieldError> {
+    let place = error.instance_path().to_string();
+    let below = |name: &str| format!("{place}/{}", name.replace('~', "~0").replace('/', "~1"));
+    let fault = |pointer: String, code: &str, detail: Text| FieldError {
+        at: At::Pointer(pointer),
+        code: code.to_owned(),
+        detail,
+    };
+    match error.kind() {
+        ValidationErrorKind::Required { property } => {
+            let (code, detail) = explain(error);
+            vec![fault(
+                below(property.as_str().unwrap_or_default()),
+                code,
+                detail,
+            )]
+        }
+        ValidationErrorKind::AdditionalProperties { unexpected } => unexpected
+            .iter()
+            .map(|name| {
+                let (code, detail) = explain(error);
+                // a name that holds a personal number is not repeated
+                let pointer = if text_fault(name).is_some() {
+                    place.clone()
+                } else {
+                    below(name)
+                };
+                fault(pointer, code, detail)
+            })
+            .collect(),
+        // an optional object is described as "null or this": what matters is why it is not this
+        ValidationErrorKind::OneOfNotValid { context } | ValidationErrorKind::AnyOf { context } => {
+            let best = context.iter().max_by_key(|branch| {
+                branch
+                    .iter()
+                    .map(|inner| inner.instance_path().as_str().len())
+                    .max()
+            });
+            best.into_iter().flatten().flat_map(body_faults).collect()
+        }
+        _ => {
+            let (code, detail) = explain(error);
+            vec![fault(place, code, detail)]
+        }
+    }
+}
+
+/// A code and a text for what a schema refuses, never repeating the value.
+fn explain(error: &ValidationError<'_>) -> (&'static str, Text) {
+    use ValidationErrorKind as K;
+    let text = |sv: String, en: String| Text { sv, en };
+    match error.kind() {
+        K::Required { .. } => (
+            "required",
+            Text::new(
+                "Fältet krävs. Lägg till det.",
+                "The field is required. Add it.",
+            ),
+        ),
+        K::AdditionalProperties { .. } => (
+            "unknown-field",
+            Text::new(
+                "Fältet finns inte. Ta bort det eller rätta stavningen.",
+                "There is no such field. Remove it or mend its spelling.",
+            ),
+        ),
+        K::Type { kind } => {
+            let expected = match kind {
+                jsonschema::error::TypeKind::Single(one) => one.to_string(),
+                jsonschema::error::TypeKind::Multiple(several) => several
+                    .iter()
+                    .map(|one| one.to_string())
+                    .filter(|one| one != "null")
+                    .collect::<Vec<_>>()
+                    .join(" / "),
+            };
+            (
+                "wrong-type",
+                text(
+                    format!("Väntade {expected}."),
+                    format!("Expected {expected}."),
+                ),
+            )
+        }
+        K::Enum { options } => {
+            let options = options
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .collect::<Vec<_>>()
+                .join(", ");
+            (
+                "unknown-value",
+                text(
+                    format!("Väntade något av: {options}."),
+                    format!("Expected one of: {options}."),
+                ),
+            )
+        }
+        K::MaxLength { limit } => (
+            "too-long",
+            text(
+                format!("Högst {limit} tecken."),
+                format!("At most {limit} characters."),
+            ),
+        ),
+        K::MinLength { limit } => (
+            "too-short",
+            text(
+                format!("Minst {limit} tecken."),
+                format!("At least {limit} characters."),
+            ),
+        ),
+        K::MaxItems { limit } => (
+            "too-many-items",
+            text(
+                format!("Högst {limit} stycken."),
+                format!("At most {limit} items."),
+            ),
+        ),
+        K::MinItems { limit } => (
+            "too-few-items",
+            text(
+                format!("Minst {limit} stycken."),
+                format!("At least {limit} items."),
+            ),
+        ),
+        K::MaxProperties { limit } => (
+            "too-many-fields",
+            text(
+                format!("Högst {limit} fält."),
+                format!("At most {limit} fields."),
+            ),
+        ),
+        K::UniqueItems => (
+            "repeated-item",
+            Text::new(
+                "Samma värde står två gånger.",
+                "The same value stands twice.",
+            ),
+        ),
+        K::Maximum { limit } => (
+            "too-large",
+            text(format!("Högst {limit}."), format!("At most {limit}.")),
+        ),
+        K::Minimum { limit } => (
+            "too-small",
+            text(format!("Minst {limit}."), format!("At least {limit}.")),
+        ),
+        K::Format { format } => {
+            let (sv, en) = match format.as_str() {
+                "uuid" => ("ett UUID med bindestreck", "a UUID with hyphens"),
+                "date" => (
+                    "ett datum som 2026-10-05, mellan 1900 och 2199",
+                    "a date like 2026-10-05, between 1900 and 2199",
+                ),
+                "date-time" => (
+                    "en tidpunkt med tidszon som 2026-10-05T08:30:00+02:00, mellan 1900 och 2199",
+                    "a time with offset like 2026-10-05T08:30:00+02:00, between 1900 and 2199",
+                ),
+                other => (other, other),
+            };
+            (
+                "wrong-format",
+                text(format!("Väntade {sv}."), format!("Expected {en}.")),
+            )
+        }
+        K::Pattern { pattern } if pattern == r"\S" => (
+            "blank",
+            Text::new("Texten får inte vara tom.", "The text may not be blank."),
+        ),
+        K::Pattern { pattern } => (
+            "wrong-pattern",
+            text(
+                format!("Väntade formen {pattern}."),
+                format!("Expected the form {pattern}."),
+            ),
+        ),
+        _ => (
+            "invalid",
+            Text::new(
+                "Värdet stämmer inte med dokumentationen.",
+                "The value does not agree with the documentation.",
+            ),
+        ),
+    }
+}
+
+/// Refuses NUL, control characters and personal numbers (I17) in every text of a body.
+fn collect_text_faults(value: &Value, place: &str, faults: &mut Vec<FieldError>) {
+    match value {
+        Value::String(text) => {
+            if let Some((code, detail)) = text_fault(text) {
+                let code = if code == Code::PersonalNumber {
+                    code.as_str()
+                } else {
+                    "control-character"
+                };
+                faults.push(FieldError {
+                    at: At::Pointer(place.to_owned()),
+                    code: code.to_owned(),
+                    detail,
+                });
+            }
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                collect_text_faults(item, &format!("{place}/{index}"), faults);
+            }
+        }
+        Value::Object(members) => {
+            for (name, member) in members {
+                if let Some((code, detail)) = text_fault(name) {
+                    faults.push(FieldError {
+                        at: At::Pointer(place.to_owned()),
+                        code: code.as_str().to_owned(),
+                        detail,
+                    });
+                } else {
+                    collect_text_faults(
+                        member,
+                        &format!("{place}/{}", name.replace('~', "~0").replace('/', "~1")),
+                        faults,
+                    );
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// What no text may hold. Ids are exempt: a UUID's digits mean nobody.
+fn text_fault(text: &str) -> Option<(Code, Text)> {
+    if text
+        .chars()
+        .any(|c| c.is_control() && !matches!(c, '\t' | '\n' | '\r'))
+    {
+        let detail = Text::new(
+            "Texten innehåller styrtecken. Ta bort dem.",
+            "The text holds control characters. Remove them.",
+        );
+        return Some((Code::InvalidParameter, detail));
+    }
+    let personal = !json_text::is_uuid(text) && personal_number::contains_personal_number(text);
+    personal.then(|| (Code::PersonalNumber, Code::PersonalNumber.advice()))
+}
+
+fn parameter_fault(name: &str, code: &str, detail: Text) -> FieldError {
+    // a name that holds a personal number is not repeated
+    let name = if text_fault(name).is_some() {
+        String::new()
+    } else {
+        name.to_owned()
+    };
+    FieldError {
+        at: At::Parameter(name),
+        code: code.to_owned(),
+        detail,
+    }
+}

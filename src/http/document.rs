@@ -1,0 +1,614 @@
+//! The OpenAPI document: what the handlers say, and, added once on the whole, what all operations share.
+//!
+//! Handlers document what is their own: parameters, bodies, successes, and problems that need a word of explanation.
+//! Problem responses, tracing, idempotency, the headers of an answer, links and examples follow from an operation's own traits.
+
+use actix_web::http::StatusCode;
+use serde_json::{Map, Value, json};
+use utoipa::openapi::OpenApi;
+
+use super::answer::BASE;
+use super::problem::TYPES;
+use crate::error::Code;
+
+const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+const REQUEST_ID: &str = "0190a000-0000-7000-8000-0000000000ff";
+
+/// The one POST that writes nothing, so that repeating it does no harm.
+const POST_WITHOUT_WRITING: &str = "check_scope";
+
+/// The tags in the order of the document; those that no operation has are left out.
+const TAGS: &[(&str, &str)] = &[
+    ("service", "The service itself, and who is asking."),
+    (
+        "guideline",
+        "The versions of the guideline: questions, goals, desired effects, venue ladder and settings.",
+    ),
+    (
+        "organisation",
+        "Units, people, office appointments, business goals, venues and supplier contracts, each valid from and to a day.",
+    ),
+    (
+        "events",
+        "Planning days, training days and other events that the guideline covers, from draft to closed.",
+    ),
+    (
+        "planning",
+        "The planning questions of an event, their answers, and what the event still lacks.",
+    ),
+    (
+        "follow-ups",
+        "What was learned and how it is used: the follow-ups of an event.",
+    ),
+];
+
+/// What decides which problems an operation can answer.
+struct Traits {
+    secured: bool,
+    writes: bool,
+    idempotent: bool,
+    has_path_parameter: bool,
+    has_body: bool,
+    has_precondition: bool,
+}
+
+/// A status of the problem catalogue, when it is answered, and by which operations.
+type Problem = (u16, &'static str, fn(&Traits) -> bool);
+
+const PROBLEMS: &[Problem] = &[
+    (
+        400,
+        "The request cannot be read: broken JSON, or a wrong path, query or header.",
+        |_| true,
+    ),
+    (
+        401,
+        "No token, or one that is not valid or no longer.",
+        |operation| operation.secured,
+    ),
+    (403, "The caller may see this but not do it.", |operation| {
+        operation.secured
+    }),
+    (
+        404,
+        "It does not exist, or the caller may not know of it.",
+        |operation| operation.has_path_parameter,
+    ),
+    (408, "The body did not arrive in time.", |operation| {
+        operation.has_body
+    }),
+    (
+        409,
+        "The state of what is asked for does not allow it.",
+        |operation| operation.writes,
+    ),
+    (
+        412,
+        "What was to be changed has been changed since it was read.",
+        |operation| operation.has_precondition,
+    ),
+    (413, "The body is too large.", |operation| {
+        operation.has_body
+    }),
+    (
+        415,
+        "The body is not of a media type that the operation takes.",
+        |operation| operation.has_body,
+    ),
+    (
+        422,
+        "The body is well-formed, but something in it is wrong; or the Idempotency-Key belongs to another request.",
+        |operation| operation.has_body || operation.idempotent,
+    ),
+    (428, "A change needs the header If-Match.", |operation| {
+        operation.has_precondition
+    }),
+    (429, "Too many requests with these credentials.", |_| true),
+    (500, "A fault of the service.", |_| true),
+    (
+        503,
+        "The database cannot be reached or is overloaded.",
+        |_| true,
+    ),
+];
+
+/// The whole document from what was collected of the handlers.
+pub fn complete(collected: OpenApi) -> Value {
+    let mut document = json!(collected);
+    document["info"] = info();
+    document["servers"] = servers("https://kompetens.example.se");
+    document["security"] = json!([{"bearer": []}]);
+    document["externalDocs"] = json!({
+        "description": "Conventions of the API and the catalogue of its problems",
+        "url": "https://kompetens.example.se/docs"
+    });
+    document["x-sla"] = json!({
+        "availability": "99.5 % of each calendar month, announced maintenance excluded",
+        "responseTime": "95 % of the requests are answered within one second",
+        "support": "Weekdays 8–16 Swedish time, kompetens@example.se"
+    });
+    document["x-limitations"] = json!([
+        "A body holds at most 64 KiB, an address 8 KiB, and the headers are at most 64 and 16 KiB together.",
+        "A list answers at most 100 items at a time; `page` reaches the first 10,000, `cursor` all of them.",
+        "An Idempotency-Key is remembered for 24 hours.",
+        "Personal identity numbers are refused wherever they stand."
+    ]);
+    add_components(&mut document["components"]);
+    complete_schemas(&mut document);
+
+    let mut paths: Map<String, Value> = Map::new();
+    if let Value::Object(collected) = document["paths"].take() {
+        paths.extend(
+            collected
+                .into_iter()
+                .map(|(path, item)| (path.trim_start_matches(BASE).to_owned(), item)),
+        );
+    }
+    let operations: Vec<(String, String, Value)> = paths
+        .iter()
+        .flat_map(|(path, item)| {
+            item.as_object()
+                .into_iter()
+                .flatten()
+                .map(move |(method, operation)| (path, method, operation))
+        })
+        .map(|(path, method, operation)| (path.clone(), method.clone(), operation.clone()))
+        .collect();
+    for (path, method, _) in &operations {
+        let operation = &mut paths[path][method];
+        complete_operation(operation, path, method, &document["components"]);
+        add_links(operation, path, method, &operations);
+    }
+    document["paths"] = Value::Object(paths);
+
+    let used = |tag: &str| {
+        operations.iter().any(|(_, _, operation)| {
+            operation["tags"]
+                .as_array()
+                .is_some_and(|tags| tags.contains(&json!(tag)))
+        })
+    };
+    document["tags"] = TAGS
+        .iter()
+        .filter(|(name, _)| used(name))
+        .map(|(name, description)| json!({"name": name, "description": description}))
+        .collect();
+    document
+}
+
+/// The same document, saying where it is served: scheme and authority.
+pub fn with_server(document: &Value, public_url: &str) -> Value {
+    let mut served = document.clone();
+    served["servers"] = servers(public_url);
+    served
+}
+
+fn servers(public_url: &str) -> Value {
+    json!([{"url": format!("{}{BASE}", public_url.trim_end_matches('/')), "description": "Version 1"}])
+}
+
+fn info() -> Value {
+    json!({
+        "title": "Kompetens",
+        "version": env!("CARGO_PKG_VERSION"),
+        "description": "**På svenska.** Med detta API lever en kommun sin riktlinje för kompetensutveckling och lärande: \
+            planeringsdagar och andra evenemang planeras med riktlinjens frågor, prövas mot dess regler och följs upp. \
+            Problem beskrivs på det språk som `Accept-Language` ber om, annars på svenska. Tider är RFC 3339 och svaras i UTC.\n\n\
+            **In English.** With this API a Swedish municipality lives its guideline for competence development and learning: \
+            planning days and other events are planned with the questions of the guideline, checked against its rules and followed up. \
+            Problems are described in the language that `Accept-Language` asks for, else in Swedish. Times are RFC 3339 and answered in UTC.",
+        "termsOfService": "https://kompetens.example.se/terms",
+        "contact": {"name": "Kompetens", "email": "kompetens@example.se", "url": "https://kompetens.example.se"},
+        "license": {"name": "EUPL-1.2", "url": "https://joinup.ec.europa.eu/collection/eupl/eupl-text-eupl-12"}
+    })
+}
+
+fn add_components(components: &mut Value) {
+    components["securitySchemes"]["bearer"] = json!({
+        "type": "http", "scheme": "bearer", "bearerFormat": "JWT",
+        "description": "A token that says who the person is, in which roles, for which units."
+    });
+    let text = |description: &str, example: &str| json!({"description": description, "schema": {"type": "string"}, "example": example});
+    components["headers"] = json!({
+        "traceparent": text("The trace of this request (W3C Trace Context): the caller's, or a new one.", TRACEPARENT),
+        "X-Request-Id": text("The id of this request, as the caller gave it or a new one; it stands in the log.", REQUEST_ID),
+        "ETag": text("The revision that is answered, and a hash of the body.", "\"3-5f1d7a2c\""),
+        "Location": text("The path of what was created.", &format!("{BASE}/events/0190a000-0000-7000-8000-000000000001")),
+        "Link": text("The first, previous and next page (RFC 8288).", &format!("<{BASE}/events?limit=20>; rel=\"first\"")),
+        "Idempotency-Replayed": text("`true` when this is the stored answer to an earlier request with the same Idempotency-Key.", "true"),
+        "WWW-Authenticate": text("How to authenticate.", "Bearer"),
+        "Retry-After": {
+            "description": "After how many seconds to send the same request again.", "schema": {"type": "integer", "minimum": 1}, "example": 1
+        },
+    });
+    components["parameters"] = json!({
+        "traceparent": {
+            "name": "traceparent", "in": "header", "required": false,
+            "description": "The caller's trace (W3C Trace Context), which the log and the answer then name.",
+            "schema": {"type": "string", "pattern": "^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"},
+            "example": TRACEPARENT
+        },
+        "Idempotency-Key": {
+            "name": "Idempotency-Key", "in": "header", "required": false,
+            "description": "A key of the caller's choice for this request. The same request with the same key, within 24 hours, \
+                is done once and answered alike.",
+            "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+            "example": "b7c1e0a4-6f0e-4c55-9d0a-2f6d7c0a9b11"
+        },
+    });
+    components["schemas"]["Problem"] = problem_schema();
+    for (status, description, _) in PROBLEMS
+        .iter()
+        .filter(|(status, ..)| is_in_catalogue(*status))
+    {
+        let mut headers = json!({});
+        match status {
+            401 => headers["WWW-Authenticate"] = reference("headers", "WWW-Authenticate"),
+            429 | 503 => headers["Retry-After"] = reference("headers", "Retry-After"),
+            _ => {}
+        }
+        components["responses"][component_name(*status)] =
+            problem_response(description, headers, |code| code.status() == *status);
+    }
+    let others = |code: Code| PROBLEMS.iter().all(|(status, ..)| *status != code.status());
+    components["responses"]["OtherProblem"] =
+        problem_response("Any other problem.", json!({}), others);
+}
+
+fn is_in_catalogue(status: u16) -> bool {
+    Code::ALL.iter().any(|code| code.status() == status)
+}
+
+/// The status in words, as one: `NotFound`.
+fn component_name(status: u16) -> String {
+    let reason = StatusCode::from_u16(status)
+        .ok()
+        .and_then(|status| status.canonical_reason())
+        .unwrap_or_default();
+    reason.split([' ', '-']).collect()
+}
+
+fn reference(kind: &str, name: &str) -> Value {
+    json!({"$ref": format!("#/components/{kind}/{name}")})
+}
+
+fn problem_schema() -> Value {
+    json!({
+        "type": "object",
+        "description": "What went wrong and what to do next (RFC 9457).",
+        "required": ["type", "title", "status", "detail", "instance", "code", "requestId"],
+        "properties": {
+            "type": {"type": "string", "format": "uri", "description": "The kind of problem, the same in every installation."},
+            "title": {"type": "string", "description": "The kind of problem, in a few words."},
+            "status": {"type": "integer", "minimum": 400, "maximum": 599, "description": "The HTTP status."},
+            "detail": {"type": "string", "description": "What happened and what to do next."},
+            "instance": {"type": "string", "description": "The path of the request."},
+            "code": {"type": "string", "description": "The last part of `type`, to decide by."},
+            "requestId": {"type": "string", "description": "The id of the request, to give to whoever runs the service."},
+            "errors": {
+                "type": "array",
+                "description": "Each single fault, where there can be several.",
+                "items": {
+                    "type": "object",
+                    "description": "One fault, and where it lies: in the body, in a parameter or in a header.",
+                    "required": ["code", "detail"],
+                    "properties": {
+                        "pointer": {"type": "string", "description": "Where in the body, as a JSON pointer (RFC 6901)."},
+                        "parameter": {"type": "string", "description": "Which path or query parameter."},
+                        "header": {"type": "string", "description": "Which header."},
+                        "code": {"type": "string", "description": "What is wrong, to decide by; of an open finding the id of its rule."},
+                        "detail": {"type": "string", "description": "What was expected."}
+                    }
+                }
+            }
+        }
+    })
+}
+
+/// A problem response with an example of each code that it can have.
+fn problem_response(
+    description: &str,
+    mut headers: Value,
+    answers: impl Fn(Code) -> bool,
+) -> Value {
+    headers["traceparent"] = reference("headers", "traceparent");
+    headers["X-Request-Id"] = reference("headers", "X-Request-Id");
+    let codes = Code::ALL.iter().filter(|code| answers(**code));
+    let examples: Map<String, Value> = codes
+        .map(|code| {
+            (
+                code.as_str().to_owned(),
+                json!({"summary": code.title().en, "value": problem_example(*code)}),
+            )
+        })
+        .collect();
+    json!({
+        "description": description,
+        "headers": headers,
+        "content": {"application/problem+json": {"schema": reference("schemas", "Problem"), "examples": examples}}
+    })
+}
+
+fn problem_example(code: Code) -> Value {
+    let mut example = json!({
+        "type": format!("{TYPES}{}", code.as_str()),
+        "title": code.title().en,
+        "status": code.status(),
+        "detail": code.advice().en,
+        "instance": format!("{BASE}/events"),
+        "code": code.as_str(),
+        "requestId": REQUEST_ID,
+    });
+    let fault = match code {
+        Code::InvalidParameter => {
+            json!({"parameter": "limit", "code": "too-large", "detail": "At most 100."})
+        }
+        Code::InvalidHeader => {
+            json!({"header": "If-Match", "code": code.as_str(), "detail": code.advice().en})
+        }
+        Code::IfMatchRequired => {
+            json!({"header": "If-Match", "code": code.as_str(), "detail": code.advice().en})
+        }
+        Code::UnsupportedMediaType => {
+            json!({"header": "Content-Type", "code": code.as_str(), "detail": code.advice().en})
+        }
+        Code::InvalidBody => {
+            json!({"pointer": "/title", "code": "required", "detail": "The field is required. Add it."})
+        }
+        Code::PersonalNumber => {
+            json!({"pointer": "/title", "code": code.as_str(), "detail": code.advice().en})
+        }
+        _ => return example,
+    };
+    example["errors"] = json!([fault]);
+    example
+}
+
+/// Gives every date and time an example, and a property that may be null the description that utoipa puts inside its alternatives.
+fn complete_schemas(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(complete_schemas),
+        Value::Object(members) => {
+            let example = match members.get("format").and_then(Value::as_str) {
+                Some("date") => Some("2026-10-05"),
+                Some("date-time") => Some("2026-10-05T06:30:00Z"),
+                _ => None,
+            };
+            if let Some(example) = example {
+                members.entry("example").or_insert(json!(example));
+            }
+            if let Some(Value::Array(alternatives)) = members.get_mut("oneOf") {
+                let mut within = alternatives
+                    .iter_mut()
+                    .filter(|one| one.get("$ref").is_some())
+                    .filter_map(Value::as_object_mut);
+                if let Some(description) = within.find_map(|one| one.remove("description")) {
+                    members.entry("description").or_insert(description);
+                }
+            }
+            let others = members
+                .iter_mut()
+                .filter(|(name, _)| !matches!(name.as_str(), "example" | "examples"));
+            others.for_each(|(_, member)| complete_schemas(member));
+        }
+        _ => {}
+    }
+}
+
+fn complete_operation(operation: &mut Value, path: &str, method: &str, components: &Value) {
+    // utoipa writes "no security" as one requirement that asks for nothing
+    if operation["security"] == json!([{}]) {
+        operation["security"] = json!([]);
+    }
+    let has_header = |name: &str| {
+        operation["parameters"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .any(|parameter| parameter["name"] == json!(name))
+    };
+    let writes = method != "get" && operation["operationId"] != json!(POST_WITHOUT_WRITING);
+    let traits = Traits {
+        secured: operation
+            .get("security")
+            .is_none_or(|security| *security != json!([])),
+        writes,
+        idempotent: writes && method == "post",
+        has_path_parameter: path.contains('{'),
+        has_body: operation.get("requestBody").is_some(),
+        has_precondition: has_header("If-Match"),
+    };
+
+    let shared = ["traceparent"]
+        .into_iter()
+        .chain(traits.idempotent.then_some("Idempotency-Key"));
+    extend(
+        &mut operation["parameters"],
+        shared.map(|name| reference("parameters", name)),
+    );
+
+    if let Some(content) = operation.pointer_mut("/requestBody/content") {
+        if method == "patch" {
+            content["application/merge-patch+json"] = content["application/json"].clone();
+        }
+        add_examples(content, components);
+    }
+
+    let responses = &mut operation["responses"];
+    for (status, ..) in PROBLEMS
+        .iter()
+        .filter(|(status, _, answers)| is_in_catalogue(*status) && answers(&traits))
+    {
+        add_problem(&mut responses[status.to_string()], &component_name(*status));
+    }
+    add_problem(&mut responses["default"], "OtherProblem");
+
+    let own = responses
+        .as_object_mut()
+        .into_iter()
+        .flatten()
+        .filter(|(_, response)| response.get("$ref").is_none());
+    for (status, response) in own {
+        if let Some(content) = response.get_mut("content") {
+            add_examples(content, components);
+        }
+        let body = resolved(
+            &response["content"]["application/json"]["schema"],
+            components,
+        );
+        let answers = |property: &str| body["properties"].get(property).is_some();
+        let headers = [
+            ("traceparent", true),
+            ("X-Request-Id", true),
+            ("ETag", status == "304" || answers("revision")),
+            ("Location", status == "201"),
+            ("Link", answers("nextCursor")),
+            (
+                "Idempotency-Replayed",
+                status.starts_with('2') && traits.idempotent,
+            ),
+        ];
+        for (name, _) in headers.into_iter().filter(|(_, wanted)| *wanted) {
+            add(&mut response["headers"], name, reference("headers", name));
+        }
+    }
+}
+
+/// The shared problem response, in the handler's own words if it has some.
+fn add_problem(response: &mut Value, name: &str) {
+    let shared = reference("responses", name);
+    if response.is_null() {
+        *response = shared;
+    } else if response.get("content").is_none() {
+        *response = json!({"$ref": shared["$ref"], "description": response["description"]});
+    }
+}
+
+/// Gives each JSON body that has no example the one that its schema's own examples make up.
+fn add_examples(content: &mut Value, components: &Value) {
+    for (media_type, media) in content.as_object_mut().into_iter().flatten() {
+        let has_one = media.get("example").is_some() || media.get("examples").is_some();
+        if media_type.ends_with("json")
+            && !has_one
+            && let Some(example) = example_of(&media["schema"], components)
+        {
+            media["example"] = example;
+        }
+    }
+}
+
+fn example_of(schema: &Value, components: &Value) -> Option<Value> {
+    let schema = resolved(schema, components);
+    let own = [
+        schema.get("example"),
+        schema["examples"].get(0),
+        schema.get("default"),
+        schema["enum"].get(0),
+    ];
+    if let Some(own) = own.into_iter().flatten().next() {
+        return Some(own.clone());
+    }
+    if let Some(properties) = schema["properties"].as_object() {
+        let examples = properties
+            .iter()
+            .filter_map(|(name, property)| Some((name.clone(), example_of(property, components)?)));
+        return Some(Value::Object(examples.collect()));
+    }
+    if let Some(items) = schema.get("items") {
+        return Some(Value::Array(
+            example_of(items, components).into_iter().collect(),
+        ));
+    }
+    if let Some(alternatives) = schema["oneOf"].as_array() {
+        return alternatives
+            .iter()
+            .find_map(|one| example_of(one, components));
+    }
+    match &schema["type"] {
+        Value::String(kind) if kind == "object" => Some(json!({})),
+        Value::Array(kinds) if kinds.contains(&json!("null")) => Some(Value::Null),
+        _ => None,
+    }
+}
+
+/// Links an answer to the operations that go on from it: from what was created to reading it and its like,
+/// from one resource to changing it and to what lies below it.
+fn add_links(
+    operation: &mut Value,
+    path: &str,
+    method: &str,
+    operations: &[(String, String, Value)],
+) {
+    for (status, response) in operation["responses"].as_object_mut().into_iter().flatten() {
+        let schema = response
+            .pointer("/content/application~1json/schema/$ref")
+            .cloned();
+        for (target_path, target_method, target) in operations {
+            let unknown: Vec<&str> = path_parameters(target_path)
+                .filter(|name| !path_parameters(path).any(|known| known == *name))
+                .collect();
+            let is_same_schema = schema.is_some()
+                && target.pointer("/responses/200/content/application~1json/schema/$ref")
+                    == schema.as_ref();
+            let reads_it = status == "201"
+                && target_method == "get"
+                && (target_path == path || (is_same_schema && unknown.len() <= 1));
+            let goes_on = matches!(method, "get" | "put")
+                && status.starts_with('2')
+                && path.ends_with('}')
+                && unknown.is_empty()
+                && (target_path.starts_with(&format!("{path}/"))
+                    || (target_path == path && target_method != method));
+            if !reads_it && !goes_on {
+                continue;
+            }
+
+            let mut parameters = Map::new();
+            for name in path_parameters(target_path) {
+                let value = if unknown.contains(&name) {
+                    "$response.body#/id".to_owned()
+                } else {
+                    format!("$request.path.{name}")
+                };
+                parameters.insert(name.to_owned(), json!(value));
+            }
+            if target["parameters"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .any(|parameter| parameter["name"] == json!("If-Match"))
+            {
+                parameters.insert("If-Match".to_owned(), json!("$response.header.ETag"));
+            }
+            let id = target["operationId"].as_str().unwrap_or_default();
+            let link = json!({"operationId": id, "description": target["summary"], "parameters": parameters});
+            add(&mut response["links"], id, link);
+        }
+    }
+}
+
+/// The names between braces.
+fn path_parameters(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/')
+        .filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
+}
+
+/// What a reference refers to; anything else is itself.
+fn resolved<'a>(value: &'a Value, components: &'a Value) -> &'a Value {
+    let target = value["$ref"]
+        .as_str()
+        .and_then(|reference| components.pointer(reference.trim_start_matches("#/components")));
+    target.map_or(value, |target| resolved(target, components))
+}
+
+/// Adds a member that is not there, making the object if need be.
+fn add(object: &mut Value, name: &str, member: Value) {
+    if object.get(name).is_none() {
+        object[name] = member;
+    }
+}
+
+fn extend(array: &mut Value, more: impl Iterator<Item = Value>) {
+    let present = array.as_array_mut().map(std::mem::take).unwrap_or_default();
+    *array = present.into_iter().chain(more).collect();
+}

@@ -1,0 +1,129 @@
+//! JSON as the contract takes it: strict where `serde_json` is lenient.
+
+use chrono::{DateTime, Datelike, NaiveDate};
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+use std::fmt;
+
+use super::call::pointer;
+use crate::error::{Code, Error};
+
+const DUPLICATE: &str = "duplicate key";
+
+/// Parses a whole body; a key that stands twice in one object is refused, at its place.
+pub fn parse(body: &[u8]) -> Result<Value, Error> {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let parsed: Result<Strict, _> = serde_path_to_error::deserialize(&mut json);
+    match parsed {
+        Ok(Strict(value)) => match json.end() {
+            Ok(()) => Ok(value),
+            Err(_) => Err(Error::new(Code::MalformedJson)),
+        },
+        Err(error) if error.inner().to_string().starts_with(DUPLICATE) => {
+            Err(Error::at_pointer(Code::DuplicateKey, pointer(error.path())))
+        }
+        Err(_) => Err(Error::new(Code::MalformedJson)),
+    }
+}
+
+/// A hyphenated UUID (RFC 9562), and no other spelling of one.
+pub fn is_uuid(text: &str) -> bool {
+    text.len() == 36
+        && text
+            .bytes()
+            .enumerate()
+            .all(|(position, byte)| match position {
+                8 | 13 | 18 | 23 => byte == b'-',
+                _ => byte.is_ascii_hexdigit(),
+            })
+}
+
+/// A full date (RFC 3339) between 1900 and 2199.
+pub fn is_date(text: &str) -> bool {
+    text.len() == 10
+        && text.is_ascii()
+        && NaiveDate::parse_from_str(text, "%Y-%m-%d").is_ok_and(|date| in_range(date.year()))
+}
+
+/// A date-time with offset (RFC 3339) between 1900 and 2199, to the microsecond at most, without leap seconds.
+pub fn is_date_time(text: &str) -> bool {
+    let fraction = text.split_once('.').map_or(0, |(_, rest)| {
+        rest.bytes().take_while(u8::is_ascii_digit).count()
+    });
+    text.is_ascii()
+        && text.as_bytes().get(10) == Some(&b'T')
+        && text.get(17..19) != Some("60")
+        && fraction <= 6
+        && DateTime::parse_from_rfc3339(text)
+            .is_ok_and(|at| in_range(at.year()) && in_range(at.to_utc().year()))
+}
+
+fn in_range(year: i32) -> bool {
+    (1900..2200).contains(&year)
+}
+
+/// A JSON value whose objects hold each key once.
+struct Strict(Value);
+
+impl<'de> Deserialize<'de> for Strict {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Strict, D::Error> {
+        deserializer.deserialize_any(StrictVisitor).map(Strict)
+    }
+}
+
+struct StrictVisitor;
+
+impl<'de> Visitor<'de> for StrictVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::String(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(Value::String(value))
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut array = Vec::new();
+        while let Some(Strict(item)) = items.next_element()? {
+            array.push(item);
+        }
+        Ok(Value::Array(array))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some(key) = members.next_key::<String>()? {
+            let Strict(value) = members.next_value()?;
+            if object.insert(key, value).is_some() {
+                return Err(A::Error::custom(DUPLICATE));
+            }
+        }
+        Ok(Value::Object(object))
+    }
+}

@@ -1,0 +1,316 @@
+//! The contract in HTTP: the application, its door, its problems, its lists and its document.
+//!
+//! One builder, [`serve`], is shared by the program and the tests. Every request under [`answer::BASE`] passes [`contract`] first,
+//! so that handlers see only what the document allows.
+
+pub mod answer;
+pub mod call;
+mod contract;
+mod document;
+pub mod idempotency;
+mod json_text;
+pub mod operations;
+pub mod paging;
+pub mod parameters;
+pub mod patch;
+pub mod problem;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
+use actix_web::http::{StatusCode, header};
+use actix_web::middleware::{Next, from_fn};
+use actix_web::{App, HttpResponse, HttpServer, web};
+use chrono::{DateTime, Utc};
+use futures_util::FutureExt;
+use serde_json::Value;
+use std::net::TcpListener;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
+use utoipa_actix_web::AppExt;
+use utoipa_actix_web::service_config::ServiceConfig;
+use uuid::Uuid;
+
+use crate::db::Db;
+use crate::error::{Code, Error};
+use crate::identity::tokens::Verifier;
+use crate::{events, follow_ups, guideline, identity, organisation, planning};
+use answer::BASE;
+use call::Call;
+use contract::{Admission, Contract};
+use operations::Operations;
+use problem::{Context, Language};
+
+/// What every request shares.
+#[derive(Clone)]
+pub struct Service {
+    pub db: Db,
+    pub verifier: Arc<Verifier>,
+    pub clock: Clock,
+    /// Scheme and authority under which clients see the service.
+    pub public_url: String,
+    pub operations: Arc<Operations>,
+}
+
+/// Where "now" comes from; tests set it.
+#[derive(Clone)]
+pub struct Clock(pub Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>);
+
+impl Clock {
+    pub fn system() -> Clock {
+        Clock(Arc::new(Utc::now))
+    }
+}
+
+/// The operations, in the order in which the document lists their tags.
+fn operations(config: &mut ServiceConfig) {
+    config
+        .configure(identity::handlers::configure)
+        .configure(guideline::handlers::configure)
+        .configure(organisation::configure)
+        .configure(events::handlers::configure)
+        .configure(planning::handlers::configure)
+        .configure(follow_ups::handlers::configure);
+}
+
+static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
+    let (_, collected) = App::new()
+        .into_utoipa_app()
+        .configure(operations)
+        .split_for_parts();
+    document::complete(collected)
+});
+
+/// The published OpenAPI document, made from the handlers.
+pub fn document() -> &'static Value {
+    &DOCUMENT
+}
+
+static CONTRACT: LazyLock<Contract> = LazyLock::new(|| {
+    Contract::new(document()).expect("the document, which a test compares whole, can be enforced")
+});
+
+/// Starts serving on the listener; the server runs when awaited.
+pub fn serve(service: Service, listener: TcpListener, workers: usize) -> std::io::Result<Server> {
+    LazyLock::force(&CONTRACT);
+    let served_document = document::with_server(document(), &service.public_url).to_string();
+    let server = HttpServer::new(move || {
+        let document_text = web::Bytes::from(served_document.clone());
+        App::new()
+            .app_data(web::Data::new(service.db.clone()))
+            .app_data(web::Data::new(service.clone()))
+            .into_utoipa_app()
+            .configure(operations)
+            .split_for_parts()
+            .0
+            .route(
+                &format!("{BASE}/openapi.json"),
+                web::get().to(move || {
+                    let text = document_text.clone();
+                    async move {
+                        HttpResponse::Ok()
+                            .content_type("application/json")
+                            .body(text)
+                    }
+                }),
+            )
+            .service(
+                utoipa_swagger_ui::SwaggerUi::new("/docs/{_:.*}").config(
+                    utoipa_swagger_ui::Config::from(format!("{BASE}/openapi.json"))
+                        .persist_authorization(true)
+                        .try_it_out_enabled(true),
+                ),
+            )
+            .service(web::redirect("/docs", "/docs/"))
+            .service(web::redirect("/", "/docs/"))
+            .wrap(from_fn(door))
+    })
+    .workers(workers)
+    .client_request_timeout(Duration::from_secs(5))
+    .client_disconnect_timeout(Duration::from_secs(2))
+    .keep_alive(Duration::from_secs(75))
+    .shutdown_timeout(20)
+    .disable_signals()
+    .listen(listener)?;
+    Ok(server.run())
+}
+
+/// The outermost layer: names the request, lets it in, renders what goes wrong, and writes one line about it.
+async fn door(
+    mut request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let begun = Instant::now();
+    let service = request.app_data::<web::Data<Service>>().cloned();
+    let service = service.ok_or_else(|| Error::internal("a service without its data"))?;
+    let header_text = |name: header::HeaderName| {
+        request
+            .headers()
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+    };
+    let context = Context {
+        instance: request.path().to_owned(),
+        request_id: request_id(header_text(header::HeaderName::from_static("x-request-id"))),
+        language: Language::negotiate(header_text(header::ACCEPT_LANGUAGE)),
+    };
+    let trace = trace_parent(header_text(header::HeaderName::from_static("traceparent")));
+    let method = request.method().clone();
+
+    let mut operation = String::from("-");
+    let admission = if is_page(request.path()) {
+        Ok(None)
+    } else {
+        let authenticate = |authorization: Option<&str>| service.verifier.actor(authorization);
+        let make_call = |actor| Call::new(actor, (service.clock.0)(), &context.request_id);
+        let asked = CONTRACT.admit(&mut request, authenticate, make_call);
+        asked.await.map(Some)
+    };
+
+    let outcome = match admission {
+        Err(refusal) => Err(request.into_response(problem::render(&refusal, &context))),
+        Ok(Some(Admission::Options(allow))) => Err(request.into_response(
+            HttpResponse::NoContent()
+                .insert_header((header::ALLOW, allow))
+                .finish(),
+        )),
+        Ok(admission) => {
+            if let Some(Admission::Operation(id)) = admission {
+                operation = id;
+            }
+            // a panic must not close the connection without an answer
+            match AssertUnwindSafe(next.call(request)).catch_unwind().await {
+                Ok(Ok(response)) => Ok(response.map_into_boxed_body()),
+                Ok(Err(error)) => return Err(error),
+                Err(_) => {
+                    service.operations.panics.inc();
+                    let rendered = problem::render(&Error::internal("a panic"), &context);
+                    return Err(actix_web::error::InternalError::from_response(
+                        "panicked", rendered,
+                    )
+                    .into());
+                }
+            }
+        }
+    };
+    let mut response = match outcome {
+        Err(refused) => refused,
+        Ok(response) => rendered(response, &context),
+    };
+
+    let headers = response.headers_mut();
+    if let Ok(value) = header::HeaderValue::from_str(&context.request_id) {
+        headers.insert(header::HeaderName::from_static("x-request-id"), value);
+    }
+    if let Ok(value) = header::HeaderValue::from_str(&trace) {
+        headers.insert(header::HeaderName::from_static("traceparent"), value);
+    }
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        header::HeaderValue::from_static("nosniff"),
+    );
+
+    let elapsed = begun.elapsed();
+    service
+        .operations
+        .answered(&operation, response.status().as_u16(), elapsed);
+    log::info!(
+        "{method} {operation} {status} {millis:.1}ms {request_id}",
+        status = response.status().as_u16(),
+        millis = elapsed.as_secs_f64() * 1000.0,
+        request_id = context.request_id,
+    );
+    Ok(response)
+}
+
+/// Swagger UI and the document, which are not in the document.
+fn is_page(path: &str) -> bool {
+    path == "/"
+        || path == "/docs"
+        || path.starts_with("/docs/")
+        || path == format!("{BASE}/openapi.json")
+}
+
+/// Our errors come out of handlers unrendered, actix's own with bodies that are not problems.
+fn rendered(response: ServiceResponse, context: &Context) -> ServiceResponse {
+    let problem = match response
+        .response()
+        .error()
+        .and_then(|error| error.as_error::<Error>())
+    {
+        Some(error) => {
+            if let Some(cause) = error
+                .internal_cause()
+                .filter(|_| error.code() == Code::InternalError)
+            {
+                log::error!("{}: {cause}", context.request_id);
+            }
+            problem::render(error, context)
+        }
+        None if response.status().is_client_error() || response.status().is_server_error() => {
+            if response
+                .headers()
+                .get(header::CONTENT_TYPE)
+                .is_some_and(|value| value == "application/problem+json")
+            {
+                return response;
+            }
+            render_foreign(response.status(), context)
+        }
+        None => return response,
+    };
+    response.into_response(problem)
+}
+
+fn render_foreign(status: StatusCode, context: &Context) -> HttpResponse {
+    let code = Code::ALL
+        .iter()
+        .find(|code| code.status() == status.as_u16());
+    let code = code.copied().unwrap_or(if status.is_client_error() {
+        Code::NotFound
+    } else {
+        Code::InternalError
+    });
+    problem::render(&Error::new(code), context)
+}
+
+/// The caller's own id when it is a plain one, else a new one.
+fn request_id(given: Option<&str>) -> String {
+    given
+        .filter(|id| {
+            (1..=100).contains(&id.len())
+                && id
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
+        })
+        .map_or_else(|| Uuid::now_v7().to_string(), ToOwned::to_owned)
+}
+
+/// The W3C trace context of the answer: the caller's trace with a span of ours, or a new trace.
+fn trace_parent(given: Option<&str>) -> String {
+    let hex = |text: &str, length| {
+        text.len() == length
+            && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+            && text.bytes().any(|b| b != b'0')
+    };
+    let caller = given.and_then(|text| {
+        let mut parts = text.split('-');
+        let (version, trace, span, flags) =
+            (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        (version == "00"
+            && hex(trace, 32)
+            && hex(span, 16)
+            && flags.len() == 2
+            && parts.next().is_none())
+        .then(|| (trace.to_owned(), flags.to_owned()))
+    });
+    let (trace, flags) =
+        caller.unwrap_or_else(|| (Uuid::new_v4().simple().to_string(), "00".to_owned()));
+    let span: String = Uuid::new_v4()
+        .simple()
+        .to_string()
+        .chars()
+        .take(16)
+        .collect();
+    format!("00-{trace}-{span}-{flags}")
+}

@@ -1,0 +1,56 @@
+//! Parameters that many operations share.
+
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+/// The precondition of a change.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code, reason = "documents the header, which the door reads")]
+pub struct IfMatch {
+    /// The ETag of what is changed, as it was read: `"<revision>-<hash>"`, or only `"<revision>"`.
+    #[serde(rename = "If-Match")]
+    #[param(
+        required = true,
+        min_length = 1,
+        max_length = 100,
+        example = "\"3-5f1d7a2c\""
+    )]
+    if_match: String,
+}
+
+/// Read only what has changed.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code, reason = "documents the header, which the answer compares")]
+pub struct IfNoneMatch {
+    /// The ETag of the copy that the caller has: equal, and the answer is 304.
+    #[serde(rename = "If-None-Match")]
+    #[param(
+        required = false,
+        min_length = 1,
+        max_length = 1000,
+        example = "\"3-5f1d7a2c\""
+    )]
+    if_none_match: Option<String>,
+}
+
+/// The preconditions of a PUT that creates or replaces.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Header)]
+#[allow(dead_code, reason = "documents the headers, which the door reads")]
+pub struct PutPreconditions {
+    /// To replace: the ETag of what stands.
+    #[serde(rename = "If-Match")]
+    #[param(
+        required = false,
+        min_length = 1,
+        max_length = 100,
+        example = "\"1-5f1d7a2c\""
+    )]
+    if_match: Option<String>,
+    /// `*`: only create, never replace.
+    #[serde(rename = "If-None-Match")]
+    #[param(required = false, min_length = 1, max_length = 1, example = "*")]
+    if_none_match: Option<String>,
+}

@@ -1,0 +1,461 @@
+//! Units of the municipal group (R01, R02): the municipality, its departments and companies, and the units below them.
+//!
+//! The only root is one `municipality`. A unit never moves: it is ended, and a new one names it as `successorOf`.
+
+use actix_web::web::Data;
+use actix_web::{get, patch, post};
+use chrono::{DateTime, NaiveDate, Utc};
+use diesel::pg::{Pg, PgConnection};
+use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_actix_web::service_config::ServiceConfig;
+use uuid::Uuid;
+
+use crate::changes::{self, Change, Operation};
+use crate::db::Db;
+use crate::db::schema::units;
+use crate::error::{Code, Error};
+use crate::events;
+use crate::http::answer::Answer;
+use crate::http::call::{Call, Json, Path, Query};
+use crate::http::paging::{Paging, PagingParameters};
+use crate::http::parameters::{IfMatch, IfNoneMatch};
+use crate::http::patch::merged;
+use crate::rules::access::Action;
+use crate::rules::scope::UnitType;
+use crate::{page_of, patch_of, sort_by, window};
+
+/// A unit of the municipal group, or a partly owned company, which is listed and never organises.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Serialize, ToSchema)]
+#[diesel(table_name = units, check_for_backend(Pg))]
+#[serde(rename_all = "camelCase")]
+pub struct Unit {
+    /// The id.
+    #[schema(example = "0190a000-0000-7000-8000-000000000101")]
+    pub id: Uuid,
+    /// Goes up by one with each change.
+    #[schema(example = 1)]
+    pub revision: i32,
+    /// Its name.
+    #[schema(example = "Bildningsförvaltningen")]
+    pub name: String,
+    /// What it is.
+    #[serde(rename = "type")]
+    #[schema(example = "department")]
+    pub unit_type: UnitType,
+    /// The unit above it; absent only for the municipality.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "0190a000-0000-7000-8000-000000000100")]
+    pub parent_id: Option<Uuid>,
+    /// Its organisation number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "556000-0001")]
+    pub organisation_number: Option<String>,
+    /// The board (nämnd) that it answers to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "Bildningsnämnden")]
+    pub board: Option<String>,
+    /// The unit that it took over from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "0190a000-0000-7000-8000-000000000101")]
+    pub successor_of: Option<Uuid>,
+    /// The first day (Stockholm).
+    #[schema(example = "2020-01-01")]
+    pub valid_from: NaiveDate,
+    /// The first day no longer valid; null while open.
+    #[schema(required = true, example = "2030-01-01")]
+    pub valid_to: Option<NaiveDate>,
+    /// The units from the root down to this one; `parentId` never changes, so neither does this.
+    #[serde(skip)]
+    pub path: Vec<Uuid>,
+    /// When it was created.
+    #[schema(example = "2026-10-05T06:30:00Z")]
+    pub created_at: DateTime<Utc>,
+    /// When it was last changed.
+    #[schema(example = "2026-10-05T06:30:00Z")]
+    pub updated_at: DateTime<Utc>,
+}
+
+/// A unit to add.
+#[derive(
+    Debug, Clone, PartialEq, Eq, Insertable, AsChangeset, Serialize, Deserialize, ToSchema,
+)]
+#[diesel(table_name = units, treat_none_as_default_value = false, treat_none_as_null = true)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NewUnit {
+    /// Its name.
+    #[schema(
+        min_length = 1,
+        max_length = 200,
+        pattern = r"\S",
+        example = "Bildningsförvaltningen"
+    )]
+    pub name: String,
+    /// What it is.
+    #[serde(rename = "type")]
+    #[schema(example = "department")]
+    pub unit_type: UnitType,
+    /// The unit above it; absent only for the municipality.
+    #[schema(example = "0190a000-0000-7000-8000-000000000100")]
+    pub parent_id: Option<Uuid>,
+    /// Its organisation number.
+    #[schema(pattern = r"^[0-9]{6}-[0-9]{4}$", example = "556000-0001")]
+    pub organisation_number: Option<String>,
+    /// The board (nämnd) that it answers to.
+    #[schema(
+        min_length = 1,
+        max_length = 200,
+        pattern = r"\S",
+        example = "Bildningsnämnden"
+    )]
+    pub board: Option<String>,
+    /// The unit that it took over from.
+    #[schema(example = "0190a000-0000-7000-8000-000000000101")]
+    pub successor_of: Option<Uuid>,
+    /// The first day (Stockholm).
+    #[schema(example = "2026-01-01")]
+    pub valid_from: NaiveDate,
+    /// The first day no longer valid; absent or null while open.
+    #[schema(example = "2030-01-01")]
+    pub valid_to: Option<NaiveDate>,
+}
+
+patch_of!(UnitPatch, NewUnit, "Changes to a unit. `type` and `parentId` are set once: a unit that moves is ended and a new one names it as `successorOf`.", {"validTo": "2030-01-01"});
+page_of!(
+    /// A page of units.
+    UnitPage, Unit
+);
+sort_by!(UnitSort, "name", "-name", "By name, in Swedish order.");
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Path)]
+struct UnitPath {
+    /// The id of the unit.
+    #[param(example = "0190a000-0000-7000-8000-000000000101")]
+    unit_id: Uuid,
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+struct UnitFilter {
+    /// Only units of this type.
+    #[serde(rename = "type")]
+    #[param(required = false, inline, example = "department")]
+    unit_type: Option<UnitType>,
+    /// Only units right below this one.
+    #[param(required = false, example = "0190a000-0000-7000-8000-000000000100")]
+    parent_id: Option<Uuid>,
+    /// Only those valid on this day.
+    #[param(required = false, example = "2026-10-05")]
+    valid_on: Option<NaiveDate>,
+    /// The order; `-` is descending.
+    #[param(required = false, inline, example = "name")]
+    #[serde(default)]
+    sort: UnitSort,
+}
+
+pub fn configure(config: &mut ServiceConfig) {
+    config
+        .service(list_units)
+        .service(create_unit)
+        .service(get_unit)
+        .service(change_unit);
+}
+
+/// List units
+///
+/// Every employee may read them.
+#[utoipa::path(
+    tag = "organisation",
+    params(UnitFilter, PagingParameters),
+    responses((status = 200, description = "The page of units.", body = UnitPage)),
+)]
+#[get("/kompetens/v1/units")]
+async fn list_units(
+    _: Call,
+    db: Data<Db>,
+    Query(filter): Query<UnitFilter>,
+    paging: Paging,
+) -> Result<Answer, Error> {
+    let window = paging.clone();
+    let rows = db
+        .snapshot(move |conn| queries::list(conn, &filter, &window))
+        .await?;
+    UnitPage::answer(&paging, rows, |row| (row.name.clone(), row.id))
+}
+
+/// Read a unit
+///
+/// Every employee may read it.
+#[utoipa::path(
+    tag = "organisation",
+    params(UnitPath, IfNoneMatch),
+    responses((status = 200, description = "The unit.", body = Unit), (status = 304, description = "The caller's copy is current.")),
+)]
+#[get("/kompetens/v1/units/{unitId}")]
+async fn get_unit(_: Call, db: Data<Db>, Path(path): Path<UnitPath>) -> Result<Answer, Error> {
+    let row = db
+        .read(move |conn| queries::find(conn, path.unit_id))
+        .await?;
+    Answer::ok(&row, row.revision)
+}
+
+/// Add a unit
+///
+/// Only HR administrators may.
+#[utoipa::path(
+    tag = "organisation",
+    request_body = NewUnit,
+    responses((status = 201, description = "The unit was added.", body = Unit)),
+)]
+#[post("/kompetens/v1/units")]
+async fn create_unit(call: Call, db: Data<Db>, Json(new): Json<NewUnit>) -> Result<Answer, Error> {
+    let id = Uuid::now_v7();
+    db.write(move |conn| {
+        call.may(Action::WriteOrganisation)?;
+        call.once(conn, |conn| {
+            let row = create(conn, &call, id, &new)?;
+            Answer::created(format!("/units/{id}"), &row, row.revision)
+        })
+    })
+    .await
+}
+
+/// Change a unit
+///
+/// Only HR administrators may. It is ended by giving `validTo`, the first day no longer valid.
+#[utoipa::path(
+    tag = "organisation",
+    params(UnitPath, IfMatch),
+    request_body = UnitPatch,
+    responses((status = 200, description = "The unit as it is now.", body = Unit)),
+)]
+#[patch("/kompetens/v1/units/{unitId}")]
+async fn change_unit(
+    call: Call,
+    db: Data<Db>,
+    Path(path): Path<UnitPath>,
+    Json(patch): Json<UnitPatch>,
+) -> Result<Answer, Error> {
+    db.write(move |conn| {
+        let before = queries::find_for_update(conn, path.unit_id)?;
+        call.may(Action::WriteOrganisation)?;
+        call.expect_revision(before.revision)?;
+        let row = change(conn, &call, &before, &merged(&before, &patch.0)?)?;
+        Answer::ok(&row, row.revision)
+    })
+    .await
+}
+
+/// Adds a unit and its change entry.
+pub fn create(
+    conn: &mut PgConnection,
+    call: &Call,
+    id: Uuid,
+    new: &NewUnit,
+) -> Result<Unit, Error> {
+    let path = match new.parent_id {
+        Some(parent) => {
+            queries::find(conn, parent)
+                .map_err(|_| Error::at_pointer(Code::UnknownUnit, "/parentId"))?
+                .path
+        }
+        None => Vec::new(),
+    };
+    let row = queries::insert(
+        conn,
+        id,
+        new,
+        path.into_iter().chain([id]).collect(),
+        call.now,
+    )?;
+    let change = Change {
+        operation: Operation::Create,
+        resource: "unit",
+        id,
+        revision: row.revision,
+        event_id: None,
+        before: None,
+        after: Some(&row),
+    };
+    changes::append(conn, call, &change)?;
+    Ok(row)
+}
+
+/// Gives a unit other values, with its change entry; leaves it alone when they are the same.
+pub fn change(
+    conn: &mut PgConnection,
+    call: &Call,
+    before: &Unit,
+    new: &NewUnit,
+) -> Result<Unit, Error> {
+    if *new == merged(before, &serde_json::Map::new())? {
+        return Ok(before.clone());
+    }
+    if new.unit_type != before.unit_type {
+        return Err(Error::at_pointer(Code::ImmutableField, "/type"));
+    }
+    if new.parent_id != before.parent_id {
+        return Err(Error::at_pointer(Code::ImmutableField, "/parentId"));
+    }
+    if events::queries::planned_by_unit_outside(
+        conn,
+        before.id,
+        new.valid_from,
+        new.valid_to,
+        call.now,
+    )? {
+        return Err(Error::at_pointer(Code::StillInUse, "/validTo"));
+    }
+
+    let row = queries::update(conn, before, new, call.now)?;
+    let change = Change {
+        operation: Operation::Update,
+        resource: "unit",
+        id: row.id,
+        revision: row.revision,
+        event_id: None,
+        before: Some(before),
+        after: Some(&row),
+    };
+    changes::append(conn, call, &change)?;
+    Ok(row)
+}
+
+pub mod queries {
+    use super::*;
+
+    pub fn find(conn: &mut PgConnection, id: Uuid) -> Result<Unit, Error> {
+        Ok(units::table
+            .find(id)
+            .select(Unit::as_select())
+            .first(conn)?)
+    }
+
+    pub fn find_for_update(conn: &mut PgConnection, id: Uuid) -> Result<Unit, Error> {
+        Ok(units::table
+            .find(id)
+            .select(Unit::as_select())
+            .for_no_key_update()
+            .first(conn)?)
+    }
+
+    pub(super) fn list(
+        conn: &mut PgConnection,
+        filter: &UnitFilter,
+        paging: &Paging,
+    ) -> Result<(Vec<Unit>, Option<i64>), Error> {
+        let matching = || {
+            let mut query = units::table.into_boxed();
+            if let Some(value) = filter.unit_type {
+                query = query.filter(units::unit_type.eq(value));
+            }
+            if let Some(value) = filter.parent_id {
+                query = query.filter(units::parent_id.eq(value));
+            }
+            if let Some(day) = filter.valid_on {
+                query = query
+                    .filter(units::valid_from.le(day))
+                    .filter(units::valid_to.is_null().or(units::valid_to.gt(day)));
+            }
+            query
+        };
+        let total = if paging.include_total {
+            Some(matching().count().get_result(conn)?)
+        } else {
+            None
+        };
+        let query = matching().select(Unit::as_select());
+        let rows = window!(
+            query,
+            paging,
+            filter.sort.is_descending(),
+            units::name,
+            units::id,
+            String
+        )
+        .load(conn)?;
+        Ok((rows, total))
+    }
+
+    pub(super) fn insert(
+        conn: &mut PgConnection,
+        id: Uuid,
+        new: &NewUnit,
+        path: Vec<Uuid>,
+        now: DateTime<Utc>,
+    ) -> Result<Unit, Error> {
+        Ok(diesel::insert_into(units::table)
+            .values((
+                units::id.eq(id),
+                units::revision.eq(1),
+                new,
+                units::path.eq(path),
+                units::created_at.eq(now),
+                units::updated_at.eq(now),
+            ))
+            .returning(Unit::as_returning())
+            .get_result(conn)?)
+    }
+
+    pub(super) fn update(
+        conn: &mut PgConnection,
+        before: &Unit,
+        new: &NewUnit,
+        now: DateTime<Utc>,
+    ) -> Result<Unit, Error> {
+        Ok(diesel::update(units::table.find(before.id))
+            .set((
+                new,
+                units::revision.eq(before.revision + 1),
+                units::updated_at.eq(now),
+            ))
+            .returning(Unit::as_returning())
+            .get_result(conn)?)
+    }
+
+    /// Those of these ids that are units.
+    pub fn known(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Uuid>, Error> {
+        Ok(units::table
+            .filter(units::id.eq_any(ids))
+            .select(units::id)
+            .load(conn)?)
+    }
+
+    /// The units with these ids and all above them.
+    pub fn chains(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Unit>, Error> {
+        let all = with_ancestors(conn, ids)?;
+        Ok(units::table
+            .filter(units::id.eq_any(all))
+            .select(Unit::as_select())
+            .load(conn)?)
+    }
+
+    /// The same, locked so that they do not end meanwhile.
+    pub fn chains_for_share(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Unit>, Error> {
+        let all = with_ancestors(conn, ids)?;
+        Ok(units::table
+            .filter(units::id.eq_any(all))
+            .order(units::id)
+            .select(Unit::as_select())
+            .for_share()
+            .load(conn)?)
+    }
+
+    fn with_ancestors(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Uuid>, Error> {
+        let paths: Vec<Vec<Uuid>> = units::table
+            .filter(units::id.eq_any(ids))
+            .select(units::path)
+            .load(conn)?;
+        Ok(paths
+            .into_iter()
+            .flatten()
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect())
+    }
+}

@@ -1,0 +1,401 @@
+//! The service under test: one server on its own database, spoken to in the domain's words.
+//!
+//! One private PostgreSQL serves the whole run, without fsync, in memory; each test gets a copy of a migrated template.
+
+use chrono::{DateTime, Utc};
+use diesel::connection::SimpleConnection;
+use diesel::{Connection, PgConnection};
+use kompetens::db::local::{LocalCluster, Settings};
+use kompetens::db::{Db, migrations};
+use kompetens::http::operations::{self, Operations};
+use kompetens::http::{self, Clock, Service};
+use kompetens::identity::Actor;
+use kompetens::identity::tokens::{Issuer, LOCAL_AUDIENCE, LOCAL_ISSUER, Verifier};
+use kompetens::rules::access::Role;
+use serde_json::{Value, json};
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, LazyLock, Mutex};
+use uuid::Uuid;
+
+/// The cluster of this run and its migrated template; stopped when the program ends, by its death signal.
+static CLUSTER: LazyLock<LocalCluster> = LazyLock::new(|| {
+    let data = scratch();
+    let settings = Settings {
+        fsync: false,
+        max_connections: 200,
+    };
+    let cluster = LocalCluster::start(&data, &settings).unwrap_or_else(|error| panic!("{error}"));
+    let mut admin =
+        PgConnection::establish(&cluster.superuser_url("postgres")).expect("the cluster answers");
+    admin
+        .batch_execute("create database template owner kompetens_owner")
+        .expect("a template can be made");
+    let template = cluster.owner_url().replace("/kompetens?", "/template?");
+    migrations::run(&template).expect("the migrations run");
+    migrations::grant(&template, "kompetens_service").expect("the grants apply");
+    cluster
+});
+
+/// A directory of this run, in memory where there is such a place.
+pub fn scratch() -> PathBuf {
+    let base = PathBuf::from("/dev/shm");
+    let base = if base.is_dir() {
+        base
+    } else {
+        std::env::temp_dir()
+    };
+    base.join(format!("kompetens-test-{}", std::process::id()))
+}
+
+static ISSUER: LazyLock<Issuer> =
+    LazyLock::new(|| Issuer::create(&scratch().join("issuer")).expect("a key can be made"));
+
+pub struct TestApp {
+    pub address: SocketAddr,
+    pub operations_address: SocketAddr,
+    pub database: String,
+    pub operations: Arc<Operations>,
+    now: Arc<Mutex<Option<DateTime<Utc>>>>,
+    agent: ureq::Agent,
+}
+
+/// What came back.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reply {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Value,
+    pub text: String,
+}
+
+impl Reply {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+    }
+
+    pub fn etag(&self) -> &str {
+        self.header("ETag")
+            .unwrap_or_else(|| panic!("an ETag in {self:?}"))
+    }
+
+    pub fn id(&self) -> String {
+        self.body["id"]
+            .as_str()
+            .unwrap_or_else(|| panic!("an id in {self:?}"))
+            .to_owned()
+    }
+
+    /// The body, of an answer with this status.
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Reply {
+        assert_eq!(self.status, status, "{}", self.text);
+        self
+    }
+
+    /// A problem with this status and code, whole and well-formed.
+    #[track_caller]
+    pub fn expect_problem(self, status: u16, code: &str) -> Reply {
+        assert_eq!(
+            (self.status, self.body["code"].as_str()),
+            (status, Some(code)),
+            "{}",
+            self.text
+        );
+        assert_eq!(
+            self.header("Content-Type"),
+            Some("application/problem+json")
+        );
+        assert_eq!(
+            self.body["type"],
+            json!(format!("https://kompetens.example.se/problems/{code}"))
+        );
+        assert_eq!(self.body["status"], json!(status));
+        assert_eq!(self.body["requestId"].as_str(), self.header("X-Request-Id"));
+        for member in ["title", "detail", "instance"] {
+            assert!(
+                self.body[member]
+                    .as_str()
+                    .is_some_and(|text| !text.is_empty()),
+                "{member} in {}",
+                self.text
+            );
+        }
+        self
+    }
+
+    /// The pointers (or parameters, or headers) that a problem names.
+    pub fn faults(&self) -> Vec<String> {
+        let errors = self.body["errors"].as_array().cloned().unwrap_or_default();
+        errors
+            .iter()
+            .map(|error| {
+                ["pointer", "parameter", "header"]
+                    .iter()
+                    .find_map(|at| error[at].as_str())
+                    .unwrap_or_default()
+                    .to_owned()
+            })
+            .collect()
+    }
+}
+
+/// Who asks.
+#[derive(Debug, Clone)]
+pub struct Caller(pub Option<String>);
+
+impl TestApp {
+    /// A service on a fresh database without any unit.
+    pub fn empty() -> TestApp {
+        TestApp::on(&fresh_database(), 8)
+    }
+
+    /// A service on this database.
+    pub fn on(database: &str, connections: usize) -> TestApp {
+        TestApp::at_url(&service_url(database), database, connections)
+    }
+
+    /// A service whose database is at this URL.
+    pub fn at_url(url: &str, database: &str, connections: usize) -> TestApp {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let operations_listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let (address, operations_address) = (
+            listener.local_addr().unwrap(),
+            operations_listener.local_addr().unwrap(),
+        );
+        let now: Arc<Mutex<Option<DateTime<Utc>>>> = Arc::default();
+        let operations = Arc::new(Operations::default());
+        let clock = now.clone();
+        let service = Service {
+            db: Db::new(url, connections),
+            verifier: Arc::new(
+                Verifier::new(&ISSUER.jwks, LOCAL_ISSUER, LOCAL_AUDIENCE)
+                    .expect("the key verifies"),
+            ),
+            clock: Clock(Arc::new(move || {
+                clock.lock().unwrap().unwrap_or_else(Utc::now)
+            })),
+            public_url: format!("http://{address}"),
+            operations: operations.clone(),
+        };
+        let served = operations.clone();
+        std::thread::spawn(move || {
+            actix_web::rt::System::new().block_on(async move {
+                let db = service.db.clone();
+                let server = http::serve(service, listener, 2).expect("the server starts");
+                let operators = operations::serve(served, db, operations_listener)
+                    .expect("the operators' server starts");
+                actix_web::rt::spawn(operators);
+                server.await.expect("the server runs");
+            });
+        });
+        let agent = ureq::Agent::new_with_config(
+            ureq::Agent::config_builder()
+                .http_status_as_error(false)
+                .max_redirects(0)
+                .allow_non_standard_methods(true)
+                .build(),
+        );
+        TestApp {
+            address,
+            operations_address,
+            database: database.to_owned(),
+            operations,
+            now,
+            agent,
+        }
+    }
+
+    /// Sets the service's clock.
+    pub fn it_is(&self, now: &str) {
+        *self.now.lock().unwrap() = Some(now.parse().expect("a time"));
+    }
+
+    /// A person with roles for units.
+    pub fn person(&self, person: &str, roles: &[Role], units: &[&str]) -> Caller {
+        let actor = Actor {
+            person: person.to_owned(),
+            roles: roles.iter().copied().collect(),
+            units: units
+                .iter()
+                .map(|id| id.parse::<Uuid>().expect("a unit id"))
+                .collect(),
+        };
+        let token = ISSUER.token(
+            &actor,
+            LOCAL_ISSUER,
+            LOCAL_AUDIENCE,
+            Utc::now(),
+            chrono::Duration::hours(1),
+        );
+        Caller(Some(token.expect("a token can be signed")))
+    }
+
+    pub fn hr(&self) -> Caller {
+        self.person("person-hr", &[Role::HrAdministrator], &[])
+    }
+
+    pub fn employee(&self, person: &str) -> Caller {
+        self.person(person, &[], &[])
+    }
+
+    /// Sends a request below the base path, with headers, and a body if there is one.
+    pub fn send(
+        &self,
+        caller: &Caller,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<&str>,
+    ) -> Reply {
+        self.try_send(caller, method, path, headers, body)
+            .unwrap_or_else(|error| panic!("{method} {path}: {error}"))
+    }
+
+    /// The same where the connection may fail.
+    pub fn try_send(
+        &self,
+        caller: &Caller,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<&str>,
+    ) -> Result<Reply, ureq::Error> {
+        let url = if path.starts_with("http") {
+            path.to_owned()
+        } else {
+            format!("http://{}/kompetens/v1{path}", self.address)
+        };
+        let mut request = ureq::http::Request::builder().method(method).uri(url);
+        if let Some(token) = &caller.0 {
+            request = request.header("Authorization", format!("Bearer {token}"));
+        }
+        if body.is_some()
+            && !headers
+                .iter()
+                .any(|(name, _)| name.eq_ignore_ascii_case("content-type"))
+        {
+            request = request.header("Content-Type", "application/json");
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut response = match body {
+            Some(body) => self
+                .agent
+                .run(request.body(body.to_owned()).expect("a request"))?,
+            None => self.agent.run(request.body(()).expect("a request"))?,
+        };
+        let headers = response
+            .headers()
+            .iter()
+            .map(|(name, value)| {
+                (
+                    name.to_string(),
+                    String::from_utf8_lossy(value.as_bytes()).into_owned(),
+                )
+            })
+            .collect();
+        let text = response.body_mut().read_to_string()?;
+        let body = serde_json::from_str(&text).unwrap_or(Value::Null);
+        Ok(Reply {
+            status: response.status().as_u16(),
+            headers,
+            body,
+            text,
+        })
+    }
+
+    pub fn get(&self, caller: &Caller, path: &str) -> Reply {
+        self.send(caller, "GET", path, &[], None)
+    }
+
+    pub fn post(&self, caller: &Caller, path: &str, body: &Value) -> Reply {
+        self.send(caller, "POST", path, &[], Some(&body.to_string()))
+    }
+
+    pub fn put(&self, caller: &Caller, path: &str, body: &Value) -> Reply {
+        self.send(caller, "PUT", path, &[], Some(&body.to_string()))
+    }
+
+    /// Reads what is there and patches it with its ETag.
+    pub fn patch(&self, caller: &Caller, path: &str, body: &Value) -> Reply {
+        let etag = self
+            .get(caller, path)
+            .header("ETag")
+            .unwrap_or("\"1\"")
+            .to_owned();
+        self.send(
+            caller,
+            "PATCH",
+            path,
+            &[("If-Match", &etag)],
+            Some(&body.to_string()),
+        )
+    }
+
+    /// Takes an action on the event at its present revision.
+    pub fn change_status(&self, caller: &Caller, event: &str, body: &Value) -> Reply {
+        let etag = self
+            .get(caller, &format!("/events/{event}"))
+            .header("ETag")
+            .unwrap_or("\"1\"")
+            .to_owned();
+        self.send(
+            caller,
+            "POST",
+            &format!("/events/{event}/status-changes"),
+            &[("If-Match", &etag)],
+            Some(&body.to_string()),
+        )
+    }
+
+    /// A connection of the running role, for looking behind the service.
+    pub fn database(&self) -> PgConnection {
+        PgConnection::establish(&service_url(&self.database)).expect("the database answers")
+    }
+
+    /// How many rows a query counts.
+    pub fn count(&self, sql: &str) -> i64 {
+        use diesel::prelude::*;
+        diesel::select(diesel::dsl::sql::<diesel::sql_types::BigInt>(&format!(
+            "({sql})"
+        )))
+        .get_result(&mut self.database())
+        .unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
+}
+
+/// A new database with the schema and the built-in guideline version.
+pub fn fresh_database() -> String {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+    let _guard = ONE_AT_A_TIME
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut admin =
+        PgConnection::establish(&CLUSTER.superuser_url("postgres")).expect("the cluster answers");
+    admin
+        .batch_execute(&format!(
+            "create database {name} template template owner kompetens_owner strategy file_copy"
+        ))
+        .expect("a database can be copied");
+    name
+}
+
+pub fn service_url(database: &str) -> String {
+    CLUSTER
+        .service_url()
+        .replace("/kompetens?", &format!("/{database}?"))
+}
+
+pub fn owner_url(database: &str) -> String {
+    CLUSTER
+        .owner_url()
+        .replace("/kompetens?", &format!("/{database}?"))
+}

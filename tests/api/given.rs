@@ -1,0 +1,197 @@
+//! What stands before a test begins, said in sentences.
+
+use crate::app::{Caller, Reply, TestApp};
+use kompetens::rules::access::Role;
+use serde_json::{Value, json};
+
+/// Hedemora's group in small, on a fresh database.
+pub struct Hedemora {
+    pub app: TestApp,
+    pub hr: Caller,
+    /// A planner of the education department.
+    pub planner: Caller,
+    pub municipality: String,
+    pub education: String,
+    pub care: String,
+    pub preschool: String,
+    pub energy: String,
+    pub visit_dalarna: String,
+    /// Own premises.
+    pub town_hall: String,
+    /// A hired venue in town whose supplier has a contract in force from 2020 on.
+    pub hotel: String,
+    /// A hired venue elsewhere whose supplier has a contract in force.
+    pub conference_centre: String,
+    /// A venue without any contract.
+    pub castle: String,
+}
+
+/// The day of the events that tests plan: far enough ahead of any clock that a test sets.
+pub const NOW: &str = "2026-09-01T08:00:00Z";
+
+impl Hedemora {
+    pub fn new() -> Hedemora {
+        let app = TestApp::empty();
+        app.it_is(NOW);
+        let hr = app.hr();
+        let create = |path: &str, body: Value| app.post(&hr, path, &body).expect(201).id();
+        let unit = |name: &str, unit_type: &str, parent: Option<&str>| {
+            create(
+                "/units",
+                json!({"name": name, "type": unit_type, "parentId": parent, "validFrom": "2020-01-01"}),
+            )
+        };
+        let municipality = unit("Hedemora kommun", "municipality", None);
+        let education = unit("Bildningsförvaltningen", "department", Some(&municipality));
+        let care = unit("Omsorgsförvaltningen", "department", Some(&municipality));
+        let preschool = unit("Förskolan", "unit", Some(&education));
+        let energy = unit("Hedemora Energi AB", "company", Some(&municipality));
+        let visit_dalarna = unit(
+            "Visit Dalarna AB",
+            "partlyOwnedCompany",
+            Some(&municipality),
+        );
+        for (person, unit) in [
+            ("person-hr", &municipality),
+            ("person-planner", &education),
+            ("person-head", &education),
+            ("person-other", &care),
+        ] {
+            create(
+                "/people",
+                json!({"personRef": person, "displayName": person, "unitId": unit, "validFrom": "2020-01-01"}),
+            );
+        }
+        let venue = |name: &str, code: &str, owner: Option<&str>, supplier: Option<&str>| {
+            create(
+                "/venues",
+                json!({"name": name, "municipalityCode": code, "ownerUnitId": owner, "supplierId": supplier, "validFrom": "2020-01-01"}),
+            )
+        };
+        let town_hall = venue("Stadshuset", "2083", Some(&municipality), None);
+        let hotel = venue("Stadshotellet", "2083", None, Some("556000-0011"));
+        let conference_centre = venue("Konferensgården", "2080", None, Some("556000-0012"));
+        let castle = venue("Slottet", "2083", None, None);
+        for (supplier, name) in [
+            ("556000-0011", "Stadshotellet AB"),
+            ("556000-0012", "Konferensgården AB"),
+        ] {
+            create(
+                "/supplier-contracts",
+                json!({"supplierId": supplier, "supplierName": name, "title": "Konferens", "validFrom": "2020-01-01"}),
+            );
+        }
+        let planner = app.person("person-planner", &[Role::Planner], &[&education]);
+        Hedemora {
+            app,
+            hr,
+            planner,
+            municipality,
+            education,
+            care,
+            preschool,
+            energy,
+            visit_dalarna,
+            town_hall,
+            hotel,
+            conference_centre,
+            castle,
+        }
+    }
+
+    /// A planning day of the education department on 2026-10-05, in this venue.
+    pub fn planning_day(&self, venue: &str) -> Value {
+        json!({
+            "title": "Planeringsdag",
+            "kind": "planningDay",
+            "arranger": "group",
+            "organisingUnitIds": [self.education],
+            "responsiblePerson": "person-planner",
+            "occasions": [{
+                "startsAt": "2026-10-05T08:30:00+02:00",
+                "endsAt": "2026-10-05T16:30:00+02:00",
+                "place": "venue",
+                "venueId": venue,
+            }],
+        })
+    }
+
+    /// A draft of such a day.
+    pub fn draft(&self, venue: &str) -> Reply {
+        self.app
+            .post(&self.planner, "/events", &self.planning_day(venue))
+            .expect(201)
+    }
+
+    /// Answers every question of Hedemora's version that takes an answer, but the venue's.
+    pub fn answer_everything(&self, event: &str) {
+        let goal = self
+            .app
+            .post(&self.hr, "/business-goals", &json!({"unitId": self.education, "title": "Fler behöriga", "validFrom": "2020-01-01"}))
+            .expect(201)
+            .id();
+        let questions = self
+            .app
+            .get(&self.planner, &format!("/events/{event}/planning-answers"))
+            .expect(200)
+            .body;
+        for item in questions["items"].as_array().expect("items") {
+            let question = &item["question"];
+            let id = question["id"].as_str().expect("an id");
+            let choices = question["choices"].as_array().cloned().unwrap_or_default();
+            let answer = match question["answerKind"].as_str().expect("a kind") {
+                "text" => json!({"text": "Det här vill vi uppnå."}),
+                "choice" => json!({"choices": [choices[0]["id"]]}),
+                "businessGoals" => json!({"goalIds": [goal]}),
+                "guidelineGoals" => json!({"goalIds": [self.first_guideline_goal()]}),
+                "facets" => {
+                    json!({"facets": choices.iter().map(|choice| json!({"facetId": choice["id"], "text": "Så här."})).collect::<Vec<_>>()})
+                }
+                "attestation" => json!({"attested": true, "text": "Ja, så är det."}),
+                _ => continue,
+            };
+            self.app
+                .put(
+                    &self.planner,
+                    &format!("/events/{event}/planning-answers/{id}"),
+                    &answer,
+                )
+                .expect(201);
+        }
+    }
+
+    fn first_guideline_goal(&self) -> Value {
+        let versions = self
+            .app
+            .get(&self.hr, "/guideline-versions")
+            .expect(200)
+            .body;
+        versions["items"][0]["goals"][0]["id"].clone()
+    }
+
+    /// Plans a follow-up at the level of behaviour.
+    pub fn plan_follow_up(&self, event: &str) -> Reply {
+        let body = json!({"level": "behaviour", "method": "interview", "responsiblePerson": "person-planner"});
+        self.app
+            .post(&self.planner, &format!("/events/{event}/follow-ups"), &body)
+            .expect(201)
+    }
+
+    /// The finding of one rule of an event.
+    pub fn finding(&self, event: &str, rule: &str) -> String {
+        let compliance = self
+            .app
+            .get(&self.planner, &format!("/events/{event}/compliance"))
+            .expect(200)
+            .body;
+        let item = compliance["items"]
+            .as_array()
+            .expect("items")
+            .iter()
+            .find(|item| item["ruleId"] == rule);
+        item.unwrap_or_else(|| panic!("{rule} in {compliance}"))["finding"]
+            .as_str()
+            .expect("a finding")
+            .to_owned()
+    }
+}

@@ -1,0 +1,6 @@
+//! The service tried as its users would: through HTTP, against real PostgreSQL.
+
+mod app;
+mod given;
+
+mod events;
