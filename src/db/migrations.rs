@@ -1,8 +1,11 @@
 //! The schema: embedded migrations, run one program at a time, and the grants of the running role.
 
-use diesel::Connection;
 use diesel::connection::SimpleConnection;
-use diesel::pg::PgConnection;
+use diesel::dsl::sql;
+use diesel::migration::MigrationSource;
+use diesel::pg::{Pg, PgConnection};
+use diesel::prelude::*;
+use diesel::sql_types::{Array, Text};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use crate::guideline;
@@ -34,11 +37,15 @@ fn migrate(conn: &mut PgConnection) -> Result<(), Box<dyn std::error::Error + Se
     Ok(())
 }
 
-/// Is the database's schema this program's? Asked by readiness.
+/// Has every migration of this program been run? Asked by readiness, with the running role's rights.
 pub fn is_current(conn: &mut PgConnection) -> Result<bool, diesel::result::Error> {
-    conn.has_pending_migration(MIGRATIONS)
-        .map(|pending| !pending)
-        .map_err(|error| diesel::result::Error::QueryBuilderError(error.to_string().into()))
+    let known = MigrationSource::<Pg>::migrations(&MIGRATIONS)
+        .map_err(|error| diesel::result::Error::QueryBuilderError(error))?;
+    let table = "coalesce(array(select version::text from __diesel_schema_migrations), '{}')";
+    let run: Vec<String> = diesel::select(sql::<Array<Text>>(table)).get_result(conn)?;
+    Ok(known
+        .iter()
+        .all(|migration| run.contains(&migration.name().version().to_string())))
 }
 
 /// Takes every migration back; for the test of up, down and up again.

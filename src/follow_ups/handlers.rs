@@ -44,7 +44,7 @@ pub fn configure(config: &mut ServiceConfig) {
 ///
 /// The next one due first.
 #[utoipa::path(
-    tag = "followUps",
+    tag = "follow-ups",
     params(EventPath, PagingParameters),
     responses((status = 200, description = "The page of follow-ups.", body = FollowUpPage)),
 )]
@@ -71,7 +71,7 @@ async fn list_follow_ups(
 /// Answers the question of kind `followUps` while it is due on or after the last occasion. Without `dueDate` it is due
 /// the guideline version's number of days after the last occasion (Hedemora: 90).
 #[utoipa::path(
-    tag = "followUps",
+    tag = "follow-ups",
     params(EventPath),
     request_body = NewFollowUp,
     responses((status = 201, description = "The follow-up was planned.", body = FollowUp)),
@@ -99,7 +99,7 @@ async fn create_follow_up(
 ///
 /// Shown to those who plan the event, to its responsible person, and to the person who does the follow-up.
 #[utoipa::path(
-    tag = "followUps",
+    tag = "follow-ups",
     params(FollowUpPath, IfNoneMatch),
     responses((status = 200, description = "The follow-up.", body = FollowUp), (status = 304, description = "The caller's copy is current.")),
 )]

@@ -52,64 +52,46 @@ struct Traits {
     has_precondition: bool,
 }
 
-/// A status of the problem catalogue, when it is answered, and by which operations.
-type Problem = (u16, &'static str, fn(&Traits) -> bool);
+impl Traits {
+    /// Can the operation answer this problem?
+    fn answers(&self, status: u16) -> bool {
+        match status {
+            401 | 403 => self.secured,
+            404 => self.has_path_parameter,
+            408 | 413 | 415 => self.has_body,
+            409 => self.writes,
+            412 | 428 => self.has_precondition,
+            422 => self.has_body || self.idempotent,
+            _ => true,
+        }
+    }
+}
 
-const PROBLEMS: &[Problem] = &[
+/// The problems that are described one by one; those of them that the catalogue knows are documented.
+const PROBLEMS: &[(u16, &str)] = &[
     (
         400,
         "The request cannot be read: broken JSON, or a wrong path, query or header.",
-        |_| true,
     ),
-    (
-        401,
-        "No token, or one that is not valid or no longer.",
-        |operation| operation.secured,
-    ),
-    (403, "The caller may see this but not do it.", |operation| {
-        operation.secured
-    }),
-    (
-        404,
-        "It does not exist, or the caller may not know of it.",
-        |operation| operation.has_path_parameter,
-    ),
-    (408, "The body did not arrive in time.", |operation| {
-        operation.has_body
-    }),
-    (
-        409,
-        "The state of what is asked for does not allow it.",
-        |operation| operation.writes,
-    ),
+    (401, "No token, or one that is not valid or no longer."),
+    (403, "The caller may see this but not do it."),
+    (404, "It does not exist, or the caller may not know of it."),
+    (408, "The body did not arrive in time."),
+    (409, "The state of what is asked for does not allow it."),
     (
         412,
         "What was to be changed has been changed since it was read.",
-        |operation| operation.has_precondition,
     ),
-    (413, "The body is too large.", |operation| {
-        operation.has_body
-    }),
+    (413, "The body is too large."),
     (
         415,
         "The body is not of a media type that the operation takes.",
-        |operation| operation.has_body,
     ),
-    (
-        422,
-        "The body is well-formed, but something in it is wrong; or the Idempotency-Key belongs to another request.",
-        |operation| operation.has_body || operation.idempotent,
-    ),
-    (428, "A change needs the header If-Match.", |operation| {
-        operation.has_precondition
-    }),
-    (429, "Too many requests with these credentials.", |_| true),
-    (500, "A fault of the service.", |_| true),
-    (
-        503,
-        "The database cannot be reached or is overloaded.",
-        |_| true,
-    ),
+    (422, "Well-formed, but something in it is wrong."),
+    (428, "A change needs the header If-Match."),
+    (429, "Too many requests with these credentials."),
+    (500, "A fault of the service."),
+    (503, "The database cannot be reached or is overloaded."),
 ];
 
 /// The whole document from what was collected of the handlers.
@@ -141,7 +123,7 @@ pub fn complete(collected: OpenApi) -> Value {
         paths.extend(
             collected
                 .into_iter()
-                .map(|(path, item)| (path.trim_start_matches(BASE).to_owned(), item)),
+                .map(|(path, item)| (path.strip_prefix(BASE).unwrap_or(&path).to_owned(), item)),
         );
     }
     let operations: Vec<(String, String, Value)> = paths
@@ -199,7 +181,7 @@ fn info() -> Value {
             Problems are described in the language that `Accept-Language` asks for, else in Swedish. Times are RFC 3339 and answered in UTC.",
         "termsOfService": "https://kompetens.example.se/terms",
         "contact": {"name": "Kompetens", "email": "kompetens@example.se", "url": "https://kompetens.example.se"},
-        "license": {"name": "EUPL-1.2", "url": "https://joinup.ec.europa.eu/collection/eupl/eupl-text-eupl-12"}
+        "license": {"name": "EUPL-1.2", "url": "https://interoperable-europe.ec.europa.eu/collection/eupl/eupl-text-eupl-12"}
     })
 }
 
@@ -237,7 +219,7 @@ fn add_components(components: &mut Value) {
         },
     });
     components["schemas"]["Problem"] = problem_schema();
-    for (status, description, _) in PROBLEMS
+    for (status, description) in PROBLEMS
         .iter()
         .filter(|(status, ..)| is_in_catalogue(*status))
     {
@@ -435,11 +417,14 @@ fn complete_operation(operation: &mut Value, path: &str, method: &str, component
     }
 
     let responses = &mut operation["responses"];
-    for (status, ..) in PROBLEMS
+    for status in PROBLEMS
         .iter()
-        .filter(|(status, _, answers)| is_in_catalogue(*status) && answers(&traits))
+        .map(|(status, _)| *status)
+        .filter(|status| is_in_catalogue(*status))
     {
-        add_problem(&mut responses[status.to_string()], &component_name(*status));
+        if traits.answers(status) || responses.get(status.to_string()).is_some() {
+            add_problem(&mut responses[status.to_string()], &component_name(status));
+        }
     }
     add_problem(&mut responses["default"], "OtherProblem");
 
@@ -611,4 +596,22 @@ fn add(object: &mut Value, name: &str, member: Value) {
 fn extend(array: &mut Value, more: impl Iterator<Item = Value>) {
     let present = array.as_array_mut().map(std::mem::take).unwrap_or_default();
     *array = present.into_iter().chain(more).collect();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_server;
+    use serde_json::json;
+
+    #[test]
+    fn the_served_document_differs_only_in_its_server() {
+        let document = json!({"openapi": "3.1.0", "servers": [{"url": "https://kompetens.example.se/kompetens/v1"}], "paths": {}});
+        let mut served = with_server(&document, "http://127.0.0.1:8080");
+        assert_eq!(
+            served["servers"][0]["url"],
+            "http://127.0.0.1:8080/kompetens/v1"
+        );
+        served["servers"] = document["servers"].clone();
+        assert_eq!(served, document);
+    }
 }

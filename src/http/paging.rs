@@ -285,9 +285,7 @@ macro_rules! window {
 macro_rules! sort_by {
     ($name:ident, $ascending:literal, $descending:literal, $doc:literal) => {
         #[doc = $doc]
-        #[derive(
-            Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize, utoipa::ToSchema,
-        )]
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
         enum $name {
             #[default]
             #[serde(rename = $ascending)]
@@ -301,5 +299,18 @@ macro_rules! sort_by {
                 self == $name::Descending
             }
         }
+
+        // the derive does not see through a macro's literals
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+                utoipa::openapi::schema::ObjectBuilder::new()
+                    .schema_type(utoipa::openapi::schema::Type::String)
+                    .enum_values(Some([$ascending, $descending]))
+                    .default(Some($ascending.into()))
+                    .into()
+            }
+        }
+
+        impl utoipa::ToSchema for $name {}
     };
 }

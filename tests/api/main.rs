@@ -4,3 +4,6 @@ mod app;
 mod given;
 
 mod events;
+mod migrations;
+mod openapi;
+mod profile;

@@ -4,7 +4,7 @@ use kompetens::http::document;
 use serde_json::Value;
 use std::collections::HashSet;
 
-use crate::profile::{is_blank, operations, properties, resolved, schemas};
+use crate::profile::{is_blank, operations, parameters, properties, resolved, schemas};
 
 #[test]
 fn the_committed_document_is_what_the_code_produces() {
@@ -58,7 +58,7 @@ fn the_document_is_valid_openapi_3_1() {
             .as_str()
             .is_some_and(|version| version.starts_with("3.1."))
     );
-    // the official schema, https://spec.openapis.org/oas/3.1/schema/2022-10-07 (Apache-2.0), unchanged
+    // the OpenAPI Initiative's schema (Apache-2.0), as openapi-spec-validator 0.9.0 carries it
     let schema: Value =
         serde_json::from_str(include_str!("openapi-3.1.schema.json")).expect("the schema is JSON");
     let validator = jsonschema::options()
@@ -185,4 +185,14 @@ fn every_object_of_a_request_refuses_unknown_fields() {
         asked.extend(schema["oneOf"].as_array().into_iter().flatten());
     }
     assert!(!seen.is_empty());
+}
+
+#[test]
+fn exactly_the_posts_that_write_take_an_idempotency_key() {
+    for (name, operation) in operations(document()) {
+        let takes_key = parameters(document(), operation)
+            .any(|parameter| parameter["name"] == "Idempotency-Key");
+        let writes = name.starts_with("POST ") && name != "POST /scope-checks";
+        assert_eq!(takes_key, writes, "{name}");
+    }
 }

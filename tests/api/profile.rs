@@ -45,7 +45,10 @@ pub fn resolved<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
 }
 
 /// Every parameter of an operation, resolved.
-fn parameters<'a>(document: &'a Value, operation: &'a Value) -> impl Iterator<Item = &'a Value> {
+pub fn parameters<'a>(
+    document: &'a Value,
+    operation: &'a Value,
+) -> impl Iterator<Item = &'a Value> {
     items(&operation["parameters"]).map(move |parameter| resolved(document, parameter))
 }
 
