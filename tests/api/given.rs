@@ -1,6 +1,6 @@
 //! What stands before a test begins, said in sentences.
 
-use crate::app::{Caller, Reply, TestApp};
+use crate::app::{Caller, Reply, TestApp, fresh_database};
 use kompetens::rules::access::Role;
 use serde_json::{Value, json};
 
@@ -31,7 +31,11 @@ pub const NOW: &str = "2026-09-01T08:00:00Z";
 
 impl Hedemora {
     pub fn new() -> Hedemora {
-        let app = TestApp::empty();
+        Hedemora::on(&fresh_database())
+    }
+
+    pub fn on(database: &str) -> Hedemora {
+        let app = TestApp::on(database, 8);
         app.it_is(NOW);
         let hr = app.hr();
         let create = |path: &str, body: Value| app.post(&hr, path, &body).expect(201).id();

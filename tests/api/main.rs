@@ -3,6 +3,8 @@
 mod app;
 mod given;
 
+mod crashes;
+mod definitions;
 mod events;
 mod migrations;
 mod openapi;

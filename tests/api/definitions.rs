@@ -1,0 +1,456 @@
+//! What is defined twice, in the rules and in SQL, is the same: the findings of an event, on random plans.
+
+use crate::app::{fresh_database, owner_url};
+use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::Text;
+use kompetens::guideline::{
+    AnswerKind, NewGuidelineVersion, Place, Question, Requires, Rung, Weight, hedemora,
+};
+use kompetens::rules::answers::PlanningAnswer;
+use kompetens::rules::calendar;
+use kompetens::rules::compliance::{self, Given, PlanFacts};
+use kompetens::rules::follow_up::FollowUpStatus;
+use kompetens::rules::scope::{self, UnitFacts, UnitType};
+use kompetens::rules::venue_ladder::{self, OccasionPlace, VenueFacts};
+use proptest::prelude::*;
+use proptest::sample::{select, subsequence};
+use proptest::test_runner::{Config, TestRunner};
+use serde_json::json;
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+const EVENT: Uuid = Uuid::from_u128(1);
+const VERSION: Uuid = Uuid::from_u128(2);
+/// The municipality, a department that ends, a unit below it, and a partly owned company.
+const UNITS: [Uuid; 4] = [
+    Uuid::from_u128(10),
+    Uuid::from_u128(11),
+    Uuid::from_u128(12),
+    Uuid::from_u128(13),
+];
+
+fn day(offset: u64) -> NaiveDate {
+    NaiveDate::from_ymd_opt(2026, 10, 20).unwrap() + Days::new(offset)
+}
+
+/// From the root down to each unit.
+fn chain(unit: usize) -> Vec<usize> {
+    match unit {
+        0 => vec![0],
+        2 => vec![0, 1, 2],
+        other => vec![0, other],
+    }
+}
+
+fn unit_facts(unit: usize) -> UnitFacts {
+    UnitFacts {
+        unit_type: [
+            UnitType::Municipality,
+            UnitType::Department,
+            UnitType::Unit,
+            UnitType::PartlyOwnedCompany,
+        ][unit],
+        valid_from: NaiveDate::from_ymd_opt(2020, 1, 1).unwrap(),
+        // the clocks change on day 5
+        valid_to: (unit == 1 || unit == 2).then(|| day(6)),
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Occasion {
+    starts_at: DateTime<Utc>,
+    ends_at: DateTime<Utc>,
+    /// `None`: undecided; `Some(None)`: digital; else the number of a venue.
+    place: Option<Option<usize>>,
+}
+
+#[derive(Debug, Clone)]
+struct Venue {
+    owner: Option<usize>,
+    local: bool,
+    /// First day and first day no longer, of its supplier's contract.
+    contract: Option<(u64, Option<u64>)>,
+}
+
+#[derive(Debug, Clone)]
+struct World {
+    version: NewGuidelineVersion,
+    organiser: usize,
+    venues: Vec<Venue>,
+    occasions: Vec<Occasion>,
+    answers: BTreeMap<String, (PlanningAnswer, Option<String>)>,
+    follow_ups: Vec<(FollowUpStatus, NaiveDate)>,
+}
+
+fn ladder() -> impl Strategy<Value = Vec<Rung>> {
+    let places = vec![
+        Place::OwnPremises,
+        Place::ProcuredLocal,
+        Place::ProcuredOther,
+        Place::NotProcured,
+    ];
+    let requires = || {
+        select(vec![
+            Requires::Nothing,
+            Requires::Reason,
+            Requires::Exception,
+        ])
+    };
+    (
+        subsequence(places, 1..=4).prop_shuffle(),
+        proptest::collection::vec(requires(), 4),
+    )
+        .prop_map(|(places, requires)| {
+            places
+                .into_iter()
+                .zip(requires)
+                .enumerate()
+                .map(|(index, (place, requires))| Rung {
+                    id: format!("rung{index}"),
+                    place,
+                    requires,
+                })
+                .collect()
+        })
+}
+
+/// Hedemora's questions with other weights, some of them for a unit only.
+fn questions() -> impl Strategy<Value = Vec<Question>> {
+    let question = (
+        any::<bool>(),
+        proptest::option::weighted(0.2, select(UNITS.to_vec())),
+    );
+    proptest::collection::vec(question, hedemora().questions.len()).prop_map(|changes| {
+        let questions = hedemora().questions.into_iter().zip(changes);
+        questions
+            .map(|(question, (mandatory, unit_id))| {
+                let judged_alone = matches!(
+                    question.answer_kind,
+                    AnswerKind::Reason | AnswerKind::FollowUps
+                );
+                Question {
+                    weight: if mandatory {
+                        Weight::Mandatory
+                    } else {
+                        Weight::Advisory
+                    },
+                    unit_id: unit_id.filter(|_| !judged_alone),
+                    ..question
+                }
+            })
+            .collect()
+    })
+}
+
+fn answer() -> impl Strategy<Value = PlanningAnswer> {
+    let answers = [
+        json!({"text": "Ja."}),
+        json!({"notApplicable": {"reason": "Gäller inte."}}),
+        json!({"attested": true}),
+        json!({"attested": false}),
+        json!({"attested": false, "reason": {"text": "Inte än."}}),
+    ];
+    select(
+        answers
+            .map(|answer| serde_json::from_value(answer).unwrap())
+            .to_vec(),
+    )
+}
+
+fn world() -> impl Strategy<Value = World> {
+    let venue = (
+        proptest::option::of(0..4usize),
+        any::<bool>(),
+        proptest::option::of((0..8u64, proptest::option::of(1..9u64))),
+    )
+        .prop_map(|(owner, local, contract)| Venue {
+            owner,
+            local,
+            contract: contract.map(|(from, length)| (from, length.map(|length| from + length))),
+        });
+    let occasion = (
+        0..9u64,
+        0..24i64,
+        1..30i64,
+        proptest::option::weighted(0.9, proptest::option::weighted(0.8, 0..3usize)),
+    )
+        .prop_map(|(offset, hour, hours, place)| {
+            let starts_at =
+                day(offset).and_hms_opt(0, 0, 0).unwrap().and_utc() + TimeDelta::hours(hour);
+            Occasion {
+                starts_at,
+                ends_at: starts_at + TimeDelta::hours(hours),
+                place,
+            }
+        });
+    let statuses = [
+        FollowUpStatus::Planned,
+        FollowUpStatus::Completed,
+        FollowUpStatus::Waived,
+        FollowUpStatus::Cancelled,
+    ];
+    let follow_up = (select(statuses.to_vec()), (0..12u64).prop_map(day));
+    let answered = proptest::collection::vec(
+        (
+            proptest::option::weighted(0.7, answer()),
+            proptest::option::of(0..5usize),
+        ),
+        14,
+    );
+    (
+        (ladder(), questions()),
+        0..3usize,
+        proptest::collection::vec(venue, 3),
+        proptest::collection::vec(occasion, 1..4),
+        answered,
+        proptest::collection::vec(follow_up, 0..3),
+    )
+        .prop_map(
+            |((ladder, questions), organiser, venues, occasions, answered, follow_ups)| {
+                let answers = questions
+                    .iter()
+                    .zip(answered)
+                    .filter(|(question, _)| question.answer_kind != AnswerKind::FollowUps)
+                    .filter_map(|(question, (answer, rung))| {
+                        let reason = question.answer_kind == AnswerKind::Reason;
+                        let rung = rung.map(|rung| format!("rung{rung}")).filter(|_| reason);
+                        (!reason || rung.is_some()).then_some(())?;
+                        Some((question.id.clone(), (answer?, rung)))
+                    })
+                    .collect();
+                World {
+                    version: NewGuidelineVersion {
+                        ladder,
+                        questions,
+                        ..hedemora()
+                    },
+                    organiser,
+                    venues,
+                    occasions,
+                    answers,
+                    follow_ups,
+                }
+            },
+        )
+}
+
+impl World {
+    /// What the rules say.
+    fn assess(&self) -> Vec<String> {
+        let place = |occasion: &Occasion| match occasion.place {
+            None => OccasionPlace::Undecided,
+            Some(None) => OccasionPlace::Digital,
+            Some(Some(number)) => {
+                let venue = &self.venues[number];
+                let on = calendar::stockholm_date(occasion.starts_at);
+                let owner_chain =
+                    |unit| chain(unit).into_iter().map(unit_facts).collect::<Vec<_>>();
+                OccasionPlace::Venue(venue_ladder::place(VenueFacts {
+                    owned_by_group: venue
+                        .owner
+                        .is_some_and(|unit| scope::in_group(&owner_chain(unit), &(on..=on))),
+                    contract_in_force: venue.contract.is_some_and(|(from, to)| {
+                        day(from) <= on && to.is_none_or(|to| on < day(to))
+                    }),
+                    in_municipality: venue.local,
+                }))
+            }
+        };
+        let facts = PlanFacts {
+            answers: self
+                .answers
+                .iter()
+                .map(|(id, (answer, rung))| (id.clone(), Given::new(answer, rung.as_deref())))
+                .collect(),
+            occasions: self.occasions.iter().map(place).collect(),
+            last_day: calendar::last_day(
+                self.occasions
+                    .iter()
+                    .map(|occasion| occasion.ends_at)
+                    .max()
+                    .unwrap(),
+            ),
+            follow_ups: self.follow_ups.clone(),
+            exceptions: BTreeMap::new(),
+            organisers: vec![
+                chain(self.organiser)
+                    .into_iter()
+                    .map(|unit| UNITS[unit])
+                    .collect(),
+            ],
+        };
+        compliance::assess(&self.version.questions, &self.version.ladder, &facts)
+            .into_iter()
+            .map(|finding| format!("{} {}", finding.rule_id, name(finding.finding)))
+            .collect()
+    }
+
+    /// The same in the tables.
+    fn store(&self, conn: &mut PgConnection) {
+        let content = serde_json::to_string(&self.version).unwrap();
+        let mut sql = format!(
+            "insert into guideline_versions (id, valid_from, content, created_at) values ('{VERSION}', '2020-01-01', $j${content}$j$, now());"
+        );
+        for (number, venue) in self.venues.iter().enumerate() {
+            let owner = venue
+                .owner
+                .map_or("null".to_owned(), |unit| format!("'{}'", UNITS[unit]));
+            let code = if venue.local { "2083" } else { "2080" };
+            sql += &format!(
+                "insert into venues values ('{}', 1, 'V', '{code}', {owner}, 'S{number}', '2020-01-01', null, 'x', now(), now());",
+                Uuid::from_u128(100 + number as u128)
+            );
+            if let Some((from, to)) = venue.contract {
+                let to = to.map_or("null".to_owned(), |to| format!("'{}'", day(to)));
+                sql += &format!(
+                    "insert into supplier_contracts values (gen_random_uuid(), 1, 'S{number}', 'S', 'T', null, '{}', {to}, now(), now());",
+                    day(from)
+                );
+            }
+        }
+        let first = self
+            .occasions
+            .iter()
+            .map(|occasion| occasion.starts_at)
+            .min()
+            .unwrap();
+        let last = self
+            .occasions
+            .iter()
+            .map(|occasion| occasion.ends_at)
+            .max()
+            .unwrap();
+        sql += &format!(
+            "insert into events (id, revision, title, kind, arranger, partners, responsible_person, guideline_version_id, status, first_start, last_end,
+                 created_at, updated_at)
+             values ('{EVENT}', 1, 'E', 'other', 'group', '[]', 'person', '{VERSION}', 'draft', '{first}', '{last}', now(), now());
+             insert into event_organisers values ('{EVENT}', '{}', 0);",
+            UNITS[self.organiser]
+        );
+        for occasion in &self.occasions {
+            let (place, venue) = match occasion.place {
+                None => ("undecided", "null".to_owned()),
+                Some(None) => ("digital", "null".to_owned()),
+                Some(Some(number)) => (
+                    "venue",
+                    format!("'{}'", Uuid::from_u128(100 + number as u128)),
+                ),
+            };
+            sql += &format!(
+                "insert into occasions values (gen_random_uuid(), '{EVENT}', '{}', '{}', '{place}', {venue});",
+                occasion.starts_at, occasion.ends_at
+            );
+        }
+        for (question, (answer, rung)) in &self.answers {
+            let answer = serde_json::to_string(answer).unwrap();
+            let rung = rung
+                .as_ref()
+                .map_or("null".to_owned(), |rung| format!("'{rung}'"));
+            sql += &format!(
+                "insert into planning_answers values (gen_random_uuid(), '{EVENT}', '{question}', 1, $j${answer}$j$, {rung}, 'person', now());"
+            );
+        }
+        for (status, due) in &self.follow_ups {
+            sql += &format!(
+                "insert into follow_ups values (gen_random_uuid(), '{EVENT}', 1, 'behaviour', 'survey', '{due}', 'person', '{}', now(), now());",
+                name(*status)
+            );
+        }
+        conn.batch_execute(&sql)
+            .unwrap_or_else(|error| panic!("{error}: {sql}"));
+    }
+}
+
+fn name(value: impl serde::Serialize) -> String {
+    serde_json::to_value(value)
+        .unwrap()
+        .as_str()
+        .unwrap()
+        .to_owned()
+}
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = Text)]
+    line: String,
+}
+
+fn lines(conn: &mut PgConnection, sql: &str) -> Vec<String> {
+    diesel::sql_query(sql)
+        .load::<Row>(conn)
+        .unwrap_or_else(|error| panic!("{sql}: {error}"))
+        .into_iter()
+        .map(|row| row.line)
+        .collect()
+}
+
+#[test]
+fn the_findings_in_sql_are_the_findings_of_the_rules() {
+    let mut conn = PgConnection::establish(&owner_url(&fresh_database())).unwrap();
+    let mut units = "set timezone = 'UTC';".to_owned();
+    for (number, id) in UNITS.iter().enumerate() {
+        let facts = unit_facts(number);
+        let path: Vec<String> = chain(number)
+            .iter()
+            .map(|unit| UNITS[*unit].to_string())
+            .collect();
+        let parent = path
+            .len()
+            .checked_sub(2)
+            .map_or("null".to_owned(), |parent| format!("'{}'", path[parent]));
+        let to = facts
+            .valid_to
+            .map_or("null".to_owned(), |to| format!("'{to}'"));
+        units += &format!(
+            "insert into units values ('{id}', 1, 'U', '{}', {parent}, null, null, null, '{}', {to}, '{{{}}}', now(), now());",
+            name(facts.unit_type),
+            facts.valid_from,
+            path.join(",")
+        );
+    }
+    units += &format!(
+        "insert into people values (gen_random_uuid(), 1, 'person', 'P', '{}', '2020-01-01', null, now(), now());",
+        UNITS[0]
+    );
+    conn.batch_execute(&units).unwrap();
+
+    let mut runner = TestRunner::new(Config {
+        cases: 300,
+        failure_persistence: None,
+        ..Config::default()
+    });
+    let conn = std::cell::RefCell::new(conn);
+    let outcome = runner.run(&world(), |world| {
+        let conn = &mut *conn.borrow_mut();
+        // a case that failed left its transaction open
+        let _ = conn.batch_execute("rollback");
+        conn.batch_execute("begin").unwrap();
+        world.store(conn);
+        let found = lines(
+            conn,
+            &format!("select rule_id || ' ' || finding as line from event_findings('{EVENT}')"),
+        );
+        let open = lines(
+            conn,
+            &format!(
+                "select unnest(open_findings) as line from event_details where id = '{EVENT}'"
+            ),
+        );
+        conn.batch_execute("rollback").unwrap();
+        let expected = world.assess();
+        prop_assert_eq!(&found, &expected);
+        let expected_open: Vec<&str> = expected
+            .iter()
+            .filter_map(|line| line.split_once(' '))
+            .filter(|(_, finding)| {
+                ["answerNeeded", "reasonNeeded", "exceptionNeeded"].contains(finding)
+            })
+            .map(|(rule, _)| rule)
+            .collect();
+        prop_assert_eq!(open, expected_open);
+        Ok(())
+    });
+    outcome.unwrap_or_else(|failure| panic!("{failure}"));
+}
