@@ -1,8 +1,6 @@
 drop view event_details;
-drop function open_findings(events);
 drop function event_findings(uuid);
 drop function venue_place(uuid, date, text);
-drop function in_group(uuid, date);
 drop function stockholm_last_day(timestamptz);
 drop function stockholm_day(timestamptz);
 drop table baselines;

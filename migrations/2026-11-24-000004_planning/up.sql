@@ -67,18 +67,16 @@ create function stockholm_last_day(at timestamptz) returns date
     language sql immutable parallel safe
     return ((at - interval '1 microsecond') at time zone 'Europe/Stockholm')::date;
 
-create function in_group(unit uuid, on_day date) returns boolean
-    language sql stable parallel safe
-    return (
-        select bool_and(u.type <> 'partlyOwnedCompany' and u.valid_from <= on_day and (u.valid_to is null or on_day < u.valid_to))
-        from units u where u.id = any ((select path from units where id = unit)::uuid[])
-    );
-
+-- PL/pgSQL keeps the plans of its queries for the whole session; a function in SQL would be planned with every query that uses it.
 create function venue_place(venue uuid, on_day date, municipality text) returns text
-    language sql stable parallel safe
+    language plpgsql stable parallel safe as $$
+begin
     return (
         select case
-            when v.owner_unit_id is not null and in_group(v.owner_unit_id, on_day) then 'ownPremises'
+            -- the owner and every unit above it are in the group that day
+            when (select bool_and(u.type <> 'partlyOwnedCompany' and u.valid_from <= on_day
+                                  and (u.valid_to is null or on_day < u.valid_to))
+                  from units u where u.id = any (owner.path)) then 'ownPremises'
             when not exists (
                 select from supplier_contracts c
                 where c.supplier_id = v.supplier_id and c.valid_from <= on_day and (c.valid_to is null or on_day < c.valid_to)
@@ -86,56 +84,54 @@ create function venue_place(venue uuid, on_day date, municipality text) returns 
             when v.municipality_code = municipality then 'procuredLocal'
             else 'procuredOther'
         end
-        from venues v where v.id = venue
+        from venues v left join units owner on owner.id = v.owner_unit_id
+        where v.id = venue
     );
+end $$;
 
 create function event_findings(event uuid) returns table (rule_id text, finding text)
-    language sql stable parallel safe rows 14
-    begin atomic
-    with plan as (
-        select e.id, e.last_end, v.content
-        from events e join guideline_versions v on v.id = e.guideline_version_id
-        where e.id = event
-    ), ladder as (
-        select r.position, r.rung ->> 'id' as rung_id, r.rung ->> 'place' as place, r.rung ->> 'requires' as requires
-        from plan, jsonb_array_elements(content -> 'ladder') with ordinality as r (rung, position)
+    language plpgsql stable parallel safe rows 14 as $$
+begin
+    return query with plan as (
+        select e.last_end, e.guideline_version_id as version_id from events e where e.id = event
+    ), organisers as (
+        select u.path from event_organisers o join units u on u.id = o.unit_id where o.event_id = event
     ), standing as (
         select bool_or(o.place = 'undecided') as undecided,
                bool_or(o.place = 'venue') as physical,
+               -- the worst rung; a place that the ladder does not list is worse than any
                max(case when o.place = 'venue' then coalesce(l.position, 1000) end) as worst
         from plan
-        join occasions o on o.event_id = plan.id
-        left join ladder l on l.place = case when o.place = 'venue'
-            then venue_place(o.venue_id, stockholm_day(o.starts_at), plan.content ->> 'municipalityCode') end
+        join occasions o on o.event_id = event
+        left join guideline_rungs l on l.version_id = plan.version_id and o.place = 'venue'
+            and l.place = venue_place(o.venue_id, stockholm_day(o.starts_at), l.municipality_code)
     ), questions as (
-        select q.position, q.question, q.question ->> 'id' as id, q.question ->> 'answerKind' as kind,
-               q.question ->> 'weight' = 'mandatory' as mandatory
-        from plan, jsonb_array_elements(content -> 'questions') with ordinality as q (question, position)
-        where q.question ->> 'unitId' is null
-           or exists (select from event_organisers o join units u on u.id = o.unit_id
-                      where o.event_id = plan.id and u.path @> array[(q.question ->> 'unitId')::uuid])
+        select q.position, q.question_id, q.answer_kind, q.mandatory, a.id as answer_id, a.answer, a.rung_id
+        from plan
+        join guideline_questions q on q.version_id = plan.version_id
+        left join planning_answers a on a.event_id = event and a.question_id = q.question_id
+        where q.unit_id is null or exists (select from organisers where path @> array[q.unit_id])
     ), rules as (
-        select q.position, 'question.' || q.id as rule_id,
+        select q.position, 'question.' || q.question_id as rule,
             case
-                when q.kind = 'followUps' then
+                when q.answer_kind = 'followUps' then
                     case when exists (
-                        select from follow_ups f
-                        where f.event_id = plan.id and f.status in ('planned', 'completed', 'waived')
+                        select from follow_ups f, plan
+                        where f.event_id = event and f.status in ('planned', 'completed', 'waived')
                           and f.due_date >= stockholm_last_day(plan.last_end)
                     ) then 'met' else 'answerNeeded' end
-                when a.id is null then 'answerNeeded'
-                when a.answer ? 'notApplicable' then case when q.mandatory then 'exceptionNeeded' else 'notApplicable' end
-                when a.answer ->> 'attested' = 'false' then
+                when q.answer_id is null then 'answerNeeded'
+                when q.answer ? 'notApplicable' then case when q.mandatory then 'exceptionNeeded' else 'notApplicable' end
+                when q.answer ->> 'attested' = 'false' then
                     case when q.mandatory then 'exceptionNeeded'
-                         when a.answer ? 'reason' then 'met'
+                         when q.answer ? 'reason' then 'met'
                          else 'reasonNeeded' end
                 else 'met'
-            end as finding
-        from plan, questions q
-        left join planning_answers a on a.event_id = event and a.question_id = q.id
-        where q.kind <> 'reason'
+            end as verdict
+        from questions q
+        where q.answer_kind <> 'reason'
         union all
-        select coalesce((select position from questions where kind = 'reason'), 1000), 'venueLadder',
+        select coalesce((select position from questions where answer_kind = 'reason'), 1000), 'venueLadder',
             case
                 when s.undecided then 'answerNeeded'
                 when not s.physical then 'notApplicable'
@@ -143,26 +139,16 @@ create function event_findings(event uuid) returns table (rule_id text, finding 
                 when l.requires = 'nothing' then 'met'
                 when exists (
                     select from questions q
-                    join planning_answers a on a.event_id = event and a.question_id = q.id
-                    join ladder given on given.rung_id = a.rung_id
-                    where q.kind = 'reason' and given.position >= s.worst
+                    join guideline_rungs given on given.version_id = plan.version_id and given.rung_id = q.rung_id
+                    where q.answer_kind = 'reason' and given.position >= s.worst
                 ) then 'met'
                 else 'reasonNeeded'
             end
-        from standing s
-        left join ladder l on l.position = s.worst
+        from plan cross join standing s
+        left join guideline_rungs l on l.version_id = plan.version_id and l.position = s.worst
     )
-    select rules.rule_id, rules.finding from rules order by rules.position;
-    end;
-
-create function open_findings(e events) returns text[]
-    language sql stable parallel safe
-    return case when e.kept_findings is null
-        then (select coalesce(array_agg(f.rule_id), '{}') from event_findings(e.id) f
-              where f.finding in ('answerNeeded', 'reasonNeeded', 'exceptionNeeded'))
-        else (select coalesce(array_agg(f ->> 'ruleId'), '{}') from jsonb_array_elements(e.kept_findings) f
-              where f ->> 'finding' in ('answerNeeded', 'reasonNeeded', 'exceptionNeeded'))
-    end;
+    select rules.rule, rules.verdict from rules order by rules.position;
+end $$;
 
 -- The event as the service shows it, in one row.
 create view event_details as
@@ -176,7 +162,12 @@ select e.id, e.revision, e.title, e.description, e.kind, e.arranger, e.partners,
     e.expected_participants, e.actual_participants, e.estimated_cost, e.actual_cost,
     e.registry_number, e.external_reference, e.guideline_version_id, e.status, e.first_start, e.last_end,
     to_char(e.first_start at time zone 'Europe/Stockholm', 'IYYY-"W"IW') as iso_week,
-    open_findings(e) as open_findings,
+    case when e.kept_findings is null
+        then array(select f.rule_id from event_findings(e.id) f
+                   where f.finding in ('answerNeeded', 'reasonNeeded', 'exceptionNeeded'))
+        else array(select f ->> 'ruleId' from jsonb_array_elements(e.kept_findings) f
+                   where f ->> 'finding' in ('answerNeeded', 'reasonNeeded', 'exceptionNeeded'))
+    end as open_findings,
     e.source_system, e.external_id, e.created_at, e.updated_at, e.kept_findings, e.kept_at, e.words,
     (select jsonb_agg(u.path order by o.position)
      from event_organisers o join units u on u.id = o.unit_id where o.event_id = e.id) as organiser_paths

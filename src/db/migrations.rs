@@ -40,7 +40,7 @@ fn migrate(conn: &mut PgConnection) -> Result<(), Box<dyn std::error::Error + Se
 /// Has every migration of this program been run? Asked by readiness, with the running role's rights.
 pub fn is_current(conn: &mut PgConnection) -> Result<bool, diesel::result::Error> {
     let known = MigrationSource::<Pg>::migrations(&MIGRATIONS)
-        .map_err(|error| diesel::result::Error::QueryBuilderError(error))?;
+        .map_err(diesel::result::Error::QueryBuilderError)?;
     let table = "coalesce(array(select version::text from __diesel_schema_migrations), '{}')";
     let run: Vec<String> = diesel::select(sql::<Array<Text>>(table)).get_result(conn)?;
     Ok(known

@@ -54,6 +54,28 @@ table! {
 }
 
 table! {
+    guideline_questions (version_id, position) {
+        version_id -> Uuid,
+        position -> SmallInt,
+        question_id -> Text,
+        answer_kind -> Text,
+        mandatory -> Bool,
+        unit_id -> Nullable<Uuid>,
+    }
+}
+
+table! {
+    guideline_rungs (version_id, position) {
+        version_id -> Uuid,
+        position -> SmallInt,
+        rung_id -> Text,
+        place -> Text,
+        requires -> Text,
+        municipality_code -> Text,
+    }
+}
+
+table! {
     units (id) {
         id -> Uuid,
         revision -> Integer,

@@ -358,7 +358,9 @@ fn kind_of<'a>(schema: &'a Value, components: &'a Value) -> &'a str {
 
 fn validator(schema: &Value, components: &Value) -> Result<Validator, String> {
     let mut root = schema.clone();
-    root["components"] = components.clone();
+    let mut schemas = Map::new();
+    collect_references(schema, components, &mut schemas);
+    root["components"] = json!({ "schemas": schemas });
     jsonschema::options()
         .with_draft(jsonschema::Draft::Draft202012)
         .should_validate_formats(true)
@@ -367,6 +369,33 @@ fn validator(schema: &Value, components: &Value) -> Result<Validator, String> {
         .with_format("date-time", json_text::is_date_time)
         .build(&root)
         .map_err(|error| error.to_string())
+}
+
+/// The component schemas that a schema refers to, and those refer to: all that its validator needs to know.
+fn collect_references(schema: &Value, components: &Value, found: &mut Map<String, Value>) {
+    match schema {
+        Value::Object(members) => {
+            let name = members
+                .get("$ref")
+                .and_then(|reference| reference.as_str()?.strip_prefix("#/components/schemas/"));
+            if let Some(name) = name
+                && !found.contains_key(name)
+            {
+                let component = &components["schemas"][name];
+                found.insert(name.to_owned(), component.clone());
+                collect_references(component, components, found);
+            }
+            for member in members.values() {
+                collect_references(member, components, found);
+            }
+        }
+        Value::Array(items) => {
+            for item in items {
+                collect_references(item, components, found);
+            }
+        }
+        _ => {}
+    }
 }
 
 fn refuse_oversize(request: &ServiceRequest) -> Result<(), Error> {

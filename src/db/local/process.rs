@@ -38,7 +38,10 @@ pub(super) fn command(program: &Path, account: Option<Account>, parting: Signal)
             }
         };
         // SAFETY: between fork and exec the closure makes two system calls and neither allocates nor locks.
-        unsafe { command.pre_exec(bind_to_parent) };
+        #[allow(unsafe_code, reason = "the only way to a death signal")]
+        unsafe {
+            command.pre_exec(bind_to_parent)
+        };
     }
     command
 }
