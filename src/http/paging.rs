@@ -281,9 +281,11 @@ macro_rules! window {
 }
 
 /// Declares the orders of a list that has one sort key.
+///
+/// The names are `tt`: a `literal` reaches utoipa in a group of its own, and the document would show the variants' names instead.
 #[macro_export]
 macro_rules! sort_by {
-    ($name:ident, $ascending:literal, $descending:literal, $doc:literal) => {
+    ($name:ident, $ascending:tt, $descending:tt, $doc:literal) => {
         #[doc = $doc]
         #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
         enum $name {
