@@ -126,6 +126,16 @@ impl Error {
         self
     }
 
+    /// What a body names was not found: a fault of the body there. Any other failure stays what it is.
+    #[must_use]
+    pub fn as_unknown(self, code: Code, pointer: impl Into<String>) -> Error {
+        if self.code() == Code::NotFound {
+            Error::at_pointer(code, pointer)
+        } else {
+            self
+        }
+    }
+
     pub fn code(&self) -> Code {
         self.0.code
     }
@@ -168,7 +178,8 @@ impl std::fmt::Display for Error {
 impl std::error::Error for Error {}
 
 /// The constraints of the database that a request can break, and the problem each one is.
-const CONSTRAINTS: &[(&str, Code, &str)] = &[
+/// A test compares the table with the constraints that the database has.
+pub const CONSTRAINTS: &[(&str, Code, &str)] = &[
     ("units_validity", Code::InvalidPeriod, "/validTo"),
     (
         "units_root_is_municipality",

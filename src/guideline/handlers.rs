@@ -127,11 +127,8 @@ async fn create_guideline_version(
         call.once(conn, |conn| {
             for (position, question) in new.questions.iter().enumerate() {
                 if let Some(unit_id) = question.unit_id {
-                    units::queries::find(conn, unit_id).map_err(|_| {
-                        Error::at_pointer(
-                            Code::UnknownUnit,
-                            format!("/questions/{position}/unitId"),
-                        )
+                    units::queries::find(conn, unit_id).map_err(|error| {
+                        error.as_unknown(Code::UnknownUnit, format!("/questions/{position}/unitId"))
                     })?;
                 }
             }

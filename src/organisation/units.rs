@@ -261,7 +261,7 @@ pub fn create(
     let path = match new.parent_id {
         Some(parent) => {
             queries::find(conn, parent)
-                .map_err(|_| Error::at_pointer(Code::UnknownUnit, "/parentId"))?
+                .map_err(|error| error.as_unknown(Code::UnknownUnit, "/parentId"))?
                 .path
         }
         None => Vec::new(),
