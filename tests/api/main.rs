@@ -9,3 +9,4 @@ mod events;
 mod migrations;
 mod openapi;
 mod profile;
+mod organisation;
