@@ -1,5 +1,6 @@
 //! The service tried as its users would: through HTTP, against real PostgreSQL.
 
+mod access;
 mod app;
 mod given;
 
@@ -9,4 +10,5 @@ mod events;
 mod migrations;
 mod openapi;
 mod profile;
+mod guideline;
 mod organisation;
