@@ -232,6 +232,7 @@ fn serve(config: &Config) -> Result<(), String> {
         clock: Clock::system(),
         public_url: config.public_url.clone(),
         operations: operations.clone(),
+        body_deadline: crate::http::contract::BODY_DEADLINE,
     };
     let grace = if welcome.is_some() {
         Duration::ZERO

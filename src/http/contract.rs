@@ -24,7 +24,8 @@ const LONGEST_URI: usize = 8 * 1024;
 const LARGEST_HEADERS: usize = 16 * 1024;
 const MOST_HEADERS: usize = 64;
 const LARGEST_BODY: usize = 64 * 1024;
-const BODY_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a body may take to arrive.
+pub const BODY_DEADLINE: Duration = Duration::from_secs(10);
 /// The parameters of every list, to which cursors are not bound.
 const PAGING: [&str; 4] = ["limit", "page", "cursor", "includeTotal"];
 
@@ -113,6 +114,7 @@ impl Contract {
     pub async fn admit(
         &self,
         request: &mut ServiceRequest,
+        body_deadline: Duration,
         authenticate: impl Fn(Option<&str>) -> Result<Actor, Error>,
         make_call: impl Fn(Actor) -> Call,
     ) -> Result<Admission, Error> {
@@ -147,7 +149,7 @@ impl Contract {
         let body = match &operation.body {
             Some(_) => {
                 refuse_media_type(request)?;
-                read_body(request).await?
+                read_body(request, body_deadline).await?
             }
             None => web::Bytes::new(),
         };
@@ -437,19 +439,17 @@ fn refuse_media_type(request: &ServiceRequest) -> Result<(), Error> {
         .split(';')
         .find_map(|parameter| parameter.trim().strip_prefix("charset="));
     let encoding = text(header::CONTENT_ENCODING);
-    if !known
-        || charset.is_some_and(|charset| charset.trim_matches('"') != "utf-8")
-        || !matches!(encoding.as_str(), "" | "identity")
-    {
-        return Err(Error::at(
-            Code::UnsupportedMediaType,
-            At::Header("Content-Type"),
-        ));
-    }
-    Ok(())
+    let refused = if !matches!(encoding.as_str(), "" | "identity") {
+        "Content-Encoding"
+    } else if !known || charset.is_some_and(|charset| charset.trim_matches('"') != "utf-8") {
+        "Content-Type"
+    } else {
+        return Ok(());
+    };
+    Err(Error::at(Code::UnsupportedMediaType, At::Header(refused)))
 }
 
-async fn read_body(request: &mut ServiceRequest) -> Result<web::Bytes, Error> {
+async fn read_body(request: &mut ServiceRequest, deadline: Duration) -> Result<web::Bytes, Error> {
     let announced = request
         .headers()
         .get(header::CONTENT_LENGTH)
@@ -461,7 +461,7 @@ async fn read_body(request: &mut ServiceRequest) -> Result<web::Bytes, Error> {
         .extract::<web::Payload>()
         .await
         .map_err(|_| Error::new(Code::MalformedJson))?;
-    match tokio::time::timeout(BODY_DEADLINE, payload.to_bytes_limited(LARGEST_BODY)).await {
+    match tokio::time::timeout(deadline, payload.to_bytes_limited(LARGEST_BODY)).await {
         Err(_) => Err(Error::new(Code::RequestTimeout)),
         Ok(Err(_)) => Err(Error::new(Code::BodyTooLarge)),
         Ok(Ok(Err(_))) => Err(Error::new(Code::MalformedJson)),
@@ -488,7 +488,7 @@ fn split_query(query: &str) -> Result<Vec<(String, String)>, Error> {
 }
 
 /// Percent-decodes strictly: broken escapes and bytes that are not UTF-8 are refused, never replaced.
-fn decode(text: &str, plus_is_space: bool) -> Option<String> {
+pub(super) fn decode(text: &str, plus_is_space: bool) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
@@ -516,8 +516,21 @@ fn encode(text: &str) -> String {
         .collect()
 }
 
+/// The value of a header that may stand once.
+fn the_one<'a>(
+    request: &'a ServiceRequest,
+    name: &'static str,
+) -> Result<Option<&'a header::HeaderValue>, Error> {
+    let mut values = request.headers().get_all(name);
+    let first = values.next();
+    match values.next() {
+        None => Ok(first),
+        Some(_) => Err(Error::at(Code::InvalidHeader, At::Header(name))),
+    }
+}
+
 fn read_if_match(request: &ServiceRequest) -> Result<Option<IfMatch>, Error> {
-    let Some(value) = request.headers().get(header::IF_MATCH) else {
+    let Some(value) = the_one(request, "If-Match")? else {
         return Ok(None);
     };
     if value == "*" {
@@ -549,15 +562,18 @@ fn read_only_create(request: &ServiceRequest, operation: &Operation) -> Result<b
 }
 
 fn read_key(request: &ServiceRequest, body: &[u8]) -> Result<Option<std::sync::Arc<Key>>, Error> {
-    let Some(value) = request
-        .headers()
-        .get("Idempotency-Key")
-        .filter(|_| request.method() == Method::POST)
-    else {
+    if request.method() != Method::POST {
+        return Ok(None);
+    }
+    let Some(value) = the_one(request, "Idempotency-Key")? else {
         return Ok(None);
     };
     let key = value.to_str().unwrap_or_default();
-    if key.is_empty() || key.len() > 255 || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if key.is_empty()
+        || key.len() > 255
+        || !key.bytes().all(|byte| byte.is_ascii_graphic())
+        || is_personal(key)
+    {
         return Err(Error::at(
             Code::InvalidHeader,
             At::Header("Idempotency-Key"),
@@ -638,13 +654,7 @@ fn body_faults(error: &ValidationError<'_>) -> Vec<FieldError> {
             .iter()
             .map(|name| {
                 let (code, detail) = explain(error);
-                // a name that holds a personal number is not repeated
-                let pointer = if text_fault(name).is_some() {
-                    place.clone()
-                } else {
-                    below(name)
-                };
-                fault(pointer, code, detail)
+                fault(below(name), code, detail)
             })
             .collect(),
         // an optional object is described as "null or this": what matters is why it is not this
@@ -849,7 +859,7 @@ fn collect_text_faults(value: &Value, place: &str, faults: &mut Vec<FieldError>)
     }
 }
 
-/// What no text may hold. Ids are exempt: a UUID's digits mean nobody.
+/// What no text may hold.
 fn text_fault(text: &str) -> Option<(Code, Text)> {
     if text
         .chars()
@@ -861,19 +871,17 @@ fn text_fault(text: &str) -> Option<(Code, Text)> {
         );
         return Some((Code::InvalidParameter, detail));
     }
-    let personal = !json_text::is_uuid(text) && personal_number::contains_personal_number(text);
-    personal.then(|| (Code::PersonalNumber, Code::PersonalNumber.advice()))
+    is_personal(text).then(|| (Code::PersonalNumber, Code::PersonalNumber.advice()))
+}
+
+/// Is there a personal number in this text? Ids are exempt: a UUID's digits mean nobody.
+pub(super) fn is_personal(text: &str) -> bool {
+    !json_text::is_uuid(text) && personal_number::contains_personal_number(text)
 }
 
 fn parameter_fault(name: &str, code: &str, detail: Text) -> FieldError {
-    // a name that holds a personal number is not repeated
-    let name = if text_fault(name).is_some() {
-        String::new()
-    } else {
-        name.to_owned()
-    };
     FieldError {
-        at: At::Parameter(name),
+        at: At::Parameter(name.to_owned()),
         code: code.to_owned(),
         detail,
     }

@@ -5,7 +5,7 @@
 
 pub mod answer;
 pub mod call;
-mod contract;
+pub mod contract;
 mod document;
 pub mod idempotency;
 mod json_text;
@@ -17,7 +17,7 @@ pub mod problem;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
-use actix_web::http::{StatusCode, header};
+use actix_web::http::{Method, StatusCode, header};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{App, HttpResponse, HttpServer, web};
 use chrono::{DateTime, Utc};
@@ -50,6 +50,8 @@ pub struct Service {
     /// Scheme and authority under which clients see the service.
     pub public_url: String,
     pub operations: Arc<Operations>,
+    /// How long a body may take to arrive; normally [`contract::BODY_DEADLINE`].
+    pub body_deadline: Duration,
 }
 
 /// Where "now" comes from; tests set it.
@@ -159,12 +161,17 @@ async fn door(
 
     let mut operation = String::from("-");
     let admission = if is_page(request.path()) {
-        Ok(None)
+        admit_page(&mut request)
     } else {
         let authenticate = |authorization: Option<&str>| service.verifier.actor(authorization);
         let make_call = |actor| Call::new(actor, (service.clock.0)(), &context.request_id);
-        let asked = CONTRACT.admit(&mut request, authenticate, make_call);
-        asked.await.map(Some)
+        let deadline = service.body_deadline;
+        let asked = CONTRACT.admit(&mut request, deadline, authenticate, make_call);
+        // a panic must not close the connection without an answer, here or below
+        match AssertUnwindSafe(asked).catch_unwind().await {
+            Ok(admission) => admission.map(Some),
+            Err(_) => Err(panicked(&service)),
+        }
     };
 
     let outcome = match admission {
@@ -178,17 +185,20 @@ async fn door(
             if let Some(Admission::Operation(id)) = admission {
                 operation = id;
             }
-            // a panic must not close the connection without an answer
             match AssertUnwindSafe(next.call(request)).catch_unwind().await {
                 Ok(Ok(response)) => Ok(response.map_into_boxed_body()),
                 Ok(Err(error)) => return Err(error),
                 Err(_) => {
-                    service.operations.panics.inc();
-                    let rendered = problem::render(&Error::internal("a panic"), &context);
-                    return Err(actix_web::error::InternalError::from_response(
-                        "panicked", rendered,
-                    )
-                    .into());
+                    // the request went with it, so this answer leaves by another way
+                    let mut response = problem::render(&panicked(&service), &context);
+                    name(response.headers_mut(), &context, &trace);
+                    service
+                        .operations
+                        .answered(&operation, 500, begun.elapsed());
+                    log::error!("{method} {operation} panicked {}", context.request_id);
+                    let panicked =
+                        actix_web::error::InternalError::from_response("panicked", response);
+                    return Err(panicked.into());
                 }
             }
         }
@@ -197,18 +207,7 @@ async fn door(
         Err(refused) => refused,
         Ok(response) => rendered(response, &context),
     };
-
-    let headers = response.headers_mut();
-    if let Ok(value) = header::HeaderValue::from_str(&context.request_id) {
-        headers.insert(header::HeaderName::from_static("x-request-id"), value);
-    }
-    if let Ok(value) = header::HeaderValue::from_str(&trace) {
-        headers.insert(header::HeaderName::from_static("traceparent"), value);
-    }
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        header::HeaderValue::from_static("nosniff"),
-    );
+    name(response.headers_mut(), &context, &trace);
 
     let elapsed = begun.elapsed();
     service
@@ -223,12 +222,45 @@ async fn door(
     Ok(response)
 }
 
+fn panicked(service: &Service) -> Error {
+    service.operations.panics.inc();
+    Error::internal("a panic")
+}
+
+/// What every answer says of itself.
+fn name(headers: &mut header::HeaderMap, context: &Context, trace: &str) {
+    if let Ok(value) = header::HeaderValue::from_str(&context.request_id) {
+        headers.insert(header::HeaderName::from_static("x-request-id"), value);
+    }
+    if let Ok(value) = header::HeaderValue::from_str(trace) {
+        headers.insert(header::HeaderName::from_static("traceparent"), value);
+    }
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        header::HeaderValue::from_static("nosniff"),
+    );
+}
+
 /// Swagger UI and the document, which are not in the document.
 fn is_page(path: &str) -> bool {
     path == "/"
         || path == "/docs"
         || path.starts_with("/docs/")
         || path == format!("{BASE}/openapi.json")
+}
+
+/// Pages are read, no more.
+fn admit_page(request: &mut ServiceRequest) -> Result<Option<Admission>, Error> {
+    const ALLOW: &str = "GET, HEAD, OPTIONS";
+    match request.method().as_str() {
+        "GET" => Ok(None),
+        "HEAD" => {
+            request.head_mut().method = Method::GET;
+            Ok(None)
+        }
+        "OPTIONS" => Ok(Some(Admission::Options(ALLOW.to_owned()))),
+        _ => Err(Error::new(Code::MethodNotAllowed).header("Allow", ALLOW.to_owned())),
+    }
 }
 
 /// Our errors come out of handlers unrendered, actix's own with bodies that are not problems.
@@ -274,7 +306,7 @@ fn render_foreign(status: StatusCode, context: &Context) -> HttpResponse {
     problem::render(&Error::new(code), context)
 }
 
-/// The caller's own id when it is a plain one, else a new one.
+/// The caller's own id when it is a plain one, else a new one. It is echoed and logged, so it must not be a personal number.
 fn request_id(given: Option<&str>) -> String {
     given
         .filter(|id| {
@@ -282,6 +314,7 @@ fn request_id(given: Option<&str>) -> String {
                 && id
                     .bytes()
                     .all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
+                && !contract::is_personal(id)
         })
         .map_or_else(|| Uuid::now_v7().to_string(), ToOwned::to_owned)
 }

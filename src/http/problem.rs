@@ -5,6 +5,7 @@ use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
 use serde_json::{Value, json};
 
+use super::contract;
 use crate::error::{At, Code, Error};
 use crate::guideline::Text;
 
@@ -81,8 +82,8 @@ pub fn render(error: &Error, context: &Context) -> HttpResponse {
             let mut shown =
                 json!({"code": fault.code, "detail": context.language.of(&fault.detail)});
             match &fault.at {
-                At::Pointer(pointer) => shown["pointer"] = json!(pointer),
-                At::Parameter(name) => shown["parameter"] = json!(name),
+                At::Pointer(pointer) => shown["pointer"] = json!(shown_place(pointer)),
+                At::Parameter(name) => shown["parameter"] = json!(shown_place(name)),
                 At::Header(name) => shown["header"] = json!(name),
                 At::Rule => {}
             }
@@ -94,7 +95,7 @@ pub fn render(error: &Error, context: &Context) -> HttpResponse {
         "title": context.language.of(&code.title()),
         "status": code.status(),
         "detail": context.language.of(&error.shown_detail()),
-        "instance": context.instance,
+        "instance": shown_place(&context.instance),
         "code": code.as_str(),
         "requestId": context.request_id,
     });
@@ -125,6 +126,19 @@ pub fn render(error: &Error, context: &Context) -> HttpResponse {
         response.insert_header((*name, value.as_str()));
     }
     response.body(problem.to_string())
+}
+
+/// A place of the request as it may be shown: for each part with a personal number in it (I17) stands a dash.
+fn shown_place(place: &str) -> String {
+    let parts = place.split('/').map(|part| {
+        let read = contract::decode(part, false);
+        if contract::is_personal(read.as_deref().unwrap_or(part)) {
+            "-"
+        } else {
+            part
+        }
+    });
+    parts.collect::<Vec<_>>().join("/")
 }
 
 /// Carries the error to the outermost middleware, which knows the request and renders it.
