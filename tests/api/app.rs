@@ -17,6 +17,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Duration;
 use uuid::Uuid;
 
 /// The cluster of this run and its migrated template; stopped when the program ends, by its death signal.
@@ -181,6 +182,7 @@ impl TestApp {
             })),
             public_url: format!("http://{address}"),
             operations: operations.clone(),
+            body_deadline: Duration::from_millis(500),
         };
         let served = operations.clone();
         std::thread::spawn(move || {
@@ -213,6 +215,16 @@ impl TestApp {
     /// Sets the service's clock.
     pub fn it_is(&self, now: &str) {
         *self.now.lock().unwrap() = Some(now.parse().expect("a time"));
+    }
+
+    /// From now on every call panics, as a fault in the program would.
+    pub fn break_the_clock(&self) {
+        let now = self.now.clone();
+        let _ = std::thread::spawn(move || {
+            let _held = now.lock();
+            panic!("this poisons the clock, as the test wants");
+        })
+        .join();
     }
 
     /// A person with roles for units.
@@ -392,6 +404,10 @@ pub fn service_url(database: &str) -> String {
     CLUSTER
         .service_url()
         .replace("/kompetens?", &format!("/{database}?"))
+}
+
+pub fn superuser_url(database: &str) -> String {
+    CLUSTER.superuser_url(database)
 }
 
 pub fn owner_url(database: &str) -> String {

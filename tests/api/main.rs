@@ -12,3 +12,6 @@ mod openapi;
 mod profile;
 mod guideline;
 mod organisation;
+mod bad_input;
+mod events;
+mod http;
