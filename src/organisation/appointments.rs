@@ -42,7 +42,7 @@ pub struct OfficeAppointment {
     #[schema(example = "0190a000-0000-7000-8000-000000000101")]
     pub unit_id: Uuid,
     /// Who holds it.
-    #[schema(example = "person-0001")]
+    #[schema(example = "person-0002")]
     pub person_ref: String,
     /// In which capacity. There is one ordinary holder at a time.
     #[schema(example = "ordinary")]
@@ -79,7 +79,7 @@ pub struct NewOfficeAppointment {
         min_length = 1,
         max_length = 100,
         pattern = r"^\S+$",
-        example = "person-0001"
+        example = "person-0002"
     )]
     pub person_ref: String,
     /// In which capacity. There is one ordinary holder at a time.
@@ -129,7 +129,7 @@ struct OfficeAppointmentFilter {
         required = false,
         min_length = 1,
         max_length = 100,
-        example = "person-0001"
+        example = "person-0002"
     )]
     person_ref: Option<String>,
     /// Only those valid on this day.

@@ -426,6 +426,11 @@ pub mod queries {
             .load(conn)?)
     }
 
+    /// Is there any unit yet?
+    pub fn any(conn: &mut PgConnection) -> Result<bool, Error> {
+        Ok(diesel::select(diesel::dsl::exists(units::table.select(units::id))).get_result(conn)?)
+    }
+
     /// The units with these ids and all above them.
     pub fn chains(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Unit>, Error> {
         let all = with_ancestors(conn, ids)?;

@@ -6,6 +6,7 @@ mod given;
 
 mod crashes;
 mod definitions;
+mod demo;
 mod events;
 mod migrations;
 mod openapi;

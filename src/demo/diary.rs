@@ -1,0 +1,168 @@
+//! The diary: who did what when. An entry is one call of a use case.
+
+use chrono::{DateTime, Datelike, Days as Span, NaiveDate, NaiveTime, Utc, Weekday};
+use diesel::pg::PgConnection;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::organisation;
+use crate::error::Error;
+use crate::events::status::{self, NewStatusChange};
+use crate::events::{self, EventContent};
+use crate::follow_ups::{self, NewFollowUp};
+use crate::http::call::{Call, IfMatch};
+use crate::organisation::appointments::{self, NewOfficeAppointment};
+use crate::organisation::contracts::{self, NewSupplierContract};
+use crate::organisation::goals::{self, NewBusinessGoal};
+use crate::organisation::people::{self, NewPerson};
+use crate::organisation::units::{self, NewUnit};
+use crate::organisation::venues::{self, NewVenue};
+use crate::planning;
+use crate::rules::access::Action;
+use crate::rules::answers::PlanningAnswer;
+use crate::rules::calendar;
+
+/// The id of the demo that ends in these digits, as in the document's examples.
+pub const fn id(number: u128) -> Uuid {
+    Uuid::from_u128(0x0190_a000_0000_7000_8000_0000_0000_0000 + number)
+}
+
+/// The days around the one on which the demo is loaded: 0 is today, -1 yesterday.
+pub struct Days {
+    pub today: NaiveDate,
+}
+
+impl Days {
+    pub fn until(now: DateTime<Utc>) -> Days {
+        Days {
+            today: calendar::stockholm_date(now),
+        }
+    }
+
+    /// So many days from today.
+    pub fn date(&self, days: i64) -> NaiveDate {
+        let span = Span::new(days.unsigned_abs());
+        if days < 0 {
+            self.today - span
+        } else {
+            self.today + span
+        }
+    }
+
+    /// So many days from today, or the nearest working day further away. Nothing that is past becomes future by it.
+    pub fn working_day(&self, days: i64) -> NaiveDate {
+        let date = self.date(days);
+        match (date.weekday(), days < 0) {
+            (Weekday::Sat, true) => date - Span::new(1),
+            (Weekday::Sun, true) => date - Span::new(2),
+            (Weekday::Sat, false) => date + Span::new(2),
+            (Weekday::Sun, false) => date + Span::new(1),
+            _ => date,
+        }
+    }
+
+    /// That working day at this hour and minute in Hedemora.
+    // no working day is one on which the clocks change, so the day's start tells how far UTC is
+    pub fn at(&self, days: i64, (hour, minute): (u32, u32)) -> DateTime<Utc> {
+        let time = NaiveTime::from_hms_opt(hour, minute, 0).unwrap_or_default();
+        calendar::start_of_day(self.working_day(days)) + (time - NaiveTime::MIN)
+    }
+}
+
+/// What somebody did, and when.
+#[derive(Clone)]
+pub struct Entry {
+    pub at: DateTime<Utc>,
+    /// The personRef.
+    pub by: &'static str,
+    pub deed: Deed,
+}
+
+/// What can be done: one use case each.
+#[derive(Debug, Clone)]
+pub enum Deed {
+    Unit(Uuid, NewUnit),
+    Person(Uuid, NewPerson),
+    Appointment(Uuid, NewOfficeAppointment),
+    Goal(Uuid, NewBusinessGoal),
+    Venue(Uuid, NewVenue),
+    Contract(Uuid, NewSupplierContract),
+    /// The ids are the event's and its occasions'.
+    Event((Uuid, Vec<Uuid>), EventContent),
+    /// A merge patch of an event.
+    Change(Uuid, Map<String, Value>),
+    /// The ids are the event's and the answer's, which is `None` for an answer that stands already.
+    Answer((Uuid, Option<Uuid>), &'static str, PlanningAnswer),
+    /// The ids are the event's and the follow-up's.
+    FollowUp((Uuid, Uuid), NewFollowUp),
+    /// The ids are the event's, and those of the log's row and the baseline.
+    Status(Uuid, (Uuid, Uuid), NewStatusChange),
+}
+
+/// Replays the entries in order of time; says how many there were.
+pub fn replay(conn: &mut PgConnection, mut entries: Vec<Entry>) -> Result<usize, Error> {
+    entries.sort_by_key(|entry| entry.at);
+    for (number, Entry { at, by, deed }) in entries.iter().enumerate() {
+        let call = Call::new(organisation::actor(by), *at, &format!("demo-{number:04}"));
+        perform(conn, &call, deed).map_err(|error| {
+            let faults = error.errors();
+            Error::internal(format!("{error} {faults:?} when {by} at {at}: {deed:?}"))
+        })?;
+    }
+    Ok(entries.len())
+}
+
+/// What the handler does between the door and the answer.
+fn perform(conn: &mut PgConnection, call: &Call, deed: &Deed) -> Result<(), Error> {
+    match deed {
+        Deed::Event((id, occasion_ids), content) => {
+            let organisers = events::expect_may_create(conn, call, content)?;
+            events::create(conn, call, (*id, occasion_ids), content, &organisers).map(drop)
+        }
+        Deed::Change(event, patch) => {
+            let event = events::queries::load_for_update(conn, *event)?;
+            events::change(conn, call, &event, patch, &[]).map(drop)
+        }
+        Deed::Answer((event, id), question, answer) => {
+            let event = events::queries::load_for_update(conn, *event)?;
+            call.may_with_offices(conn, Action::EditPlanning(&event.facts()))?;
+            let mut call = call.clone();
+            call.if_match = id.is_none().then_some(IfMatch::Any);
+            let id = id.unwrap_or_default();
+            planning::answer(conn, &call, &event, question, id, answer).map(drop)
+        }
+        Deed::FollowUp((event, id), new) => {
+            let event = events::queries::load_for_update(conn, *event)?;
+            call.may_with_offices(conn, Action::EditPlanning(&event.facts()))?;
+            follow_ups::plan(conn, call, *id, &event, new).map(drop)
+        }
+        Deed::Status(event, ids, new) => {
+            let event = events::queries::load_for_update(conn, *event)?;
+            let facts = event.facts();
+            let (event_facts, to) = (&facts, new.status);
+            call.may_with_offices(
+                conn,
+                Action::ChangeStatus {
+                    event: event_facts,
+                    to,
+                },
+            )?;
+            status::change(conn, call, &event, new, *ids).map(drop)
+        }
+        Deed::Unit(id, new) => units::create(conn, administering(call)?, *id, new).map(drop),
+        Deed::Person(id, new) => people::create(conn, administering(call)?, *id, new).map(drop),
+        Deed::Appointment(id, new) => {
+            appointments::create(conn, administering(call)?, *id, new).map(drop)
+        }
+        Deed::Goal(id, new) => goals::create(conn, administering(call)?, *id, new).map(drop),
+        Deed::Venue(id, new) => venues::create(conn, administering(call)?, *id, new).map(drop),
+        Deed::Contract(id, new) => {
+            contracts::create(conn, administering(call)?, *id, new).map(drop)
+        }
+    }
+}
+
+/// The call, when it may write the organisation.
+fn administering(call: &Call) -> Result<&Call, Error> {
+    call.may(Action::WriteOrganisation).map(|()| call)
+}
