@@ -5,7 +5,7 @@ use diesel::dsl::sql;
 use diesel::migration::MigrationSource;
 use diesel::pg::{Pg, PgConnection};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, Text};
+use diesel::sql_types::{Array, Bool, Text};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
 use crate::guideline;
@@ -41,6 +41,14 @@ fn migrate(conn: &mut PgConnection) -> Result<(), Box<dyn std::error::Error + Se
 pub fn is_current(conn: &mut PgConnection) -> Result<bool, diesel::result::Error> {
     let known = MigrationSource::<Pg>::migrations(&MIGRATIONS)
         .map_err(diesel::result::Error::QueryBuilderError)?;
+    // a database that was never migrated has no such table
+    let migrated: bool = diesel::select(sql::<Bool>(
+        "to_regclass('__diesel_schema_migrations') is not null",
+    ))
+    .get_result(conn)?;
+    if !migrated {
+        return Ok(false);
+    }
     let table = "coalesce(array(select version::text from __diesel_schema_migrations), '{}')";
     let run: Vec<String> = diesel::select(sql::<Array<Text>>(table)).get_result(conn)?;
     Ok(known

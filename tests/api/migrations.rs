@@ -258,4 +258,10 @@ fn an_older_schema_is_not_ready_and_readiness_names_the_command() {
         .expect("the last migration is forgotten");
     let reply = app.get(&nobody, &ready).expect(503);
     assert!(reply.text.contains("kompetens migrate"), "{}", reply.text);
+
+    connect(&owner_url(&database))
+        .batch_execute("drop table __diesel_schema_migrations")
+        .expect("nothing was ever migrated");
+    let reply = app.get(&nobody, &ready).expect(503);
+    assert!(reply.text.contains("kompetens migrate"), "{}", reply.text);
 }
