@@ -7,6 +7,7 @@ mod given;
 mod crashes;
 mod definitions;
 mod demo;
+mod docs;
 mod events;
 mod migrations;
 mod openapi;
