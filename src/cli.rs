@@ -126,7 +126,7 @@ pub fn run(cli: Cli) -> Result<(), String> {
                     (Issuer::open(&key)?, issuer, audience)
                 }
                 _ => (
-                    local_issuer(&config::data(&environment))?,
+                    standing_issuer(&config::data(&environment))?,
                     LOCAL_ISSUER.to_owned(),
                     LOCAL_AUDIENCE.to_owned(),
                 ),
@@ -161,6 +161,19 @@ fn print(text: &str) -> Result<(), String> {
 
 fn local_issuer(data: &Path) -> Result<Issuer, String> {
     Issuer::create(&data.join("issuer"))
+}
+
+/// The issuer that `serve --local` made here: a key made now would sign tokens that no service takes.
+fn standing_issuer(data: &Path) -> Result<Issuer, String> {
+    let key = data.join("issuer").join(Issuer::KEY_FILE);
+    if !key.exists() {
+        return Err(format!(
+            "{}: no such key; run `kompetens serve --local` first, set KOMPETENS_DATA to its data directory, \
+             or give --key, --issuer and --audience",
+            key.display()
+        ));
+    }
+    Issuer::open(&key)
 }
 
 /// The database of `serve --local`: its cluster with the schema migrated and the running role's grants.

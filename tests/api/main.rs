@@ -17,3 +17,4 @@ mod organisation;
 mod bad_input;
 mod events;
 mod http;
+mod token;
