@@ -71,6 +71,15 @@ impl<'de> Deserialize<'de> for Strict {
     }
 }
 
+/// The second value of a key: always an error.
+struct Duplicate;
+
+impl<'de> Deserialize<'de> for Duplicate {
+    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Duplicate, D::Error> {
+        Err(D::Error::custom(DUPLICATE))
+    }
+}
+
 struct StrictVisitor;
 
 impl<'de> Visitor<'de> for StrictVisitor {
@@ -119,10 +128,12 @@ impl<'de> Visitor<'de> for StrictVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
         while let Some(key) = members.next_key::<String>()? {
-            let Strict(value) = members.next_value()?;
-            if object.insert(key, value).is_some() {
-                return Err(A::Error::custom(DUPLICATE));
+            if object.contains_key(&key) {
+                // failing within the value leaves the key in the error's path
+                members.next_value::<Duplicate>()?;
             }
+            let Strict(value) = members.next_value()?;
+            object.insert(key, value);
         }
         Ok(Value::Object(object))
     }

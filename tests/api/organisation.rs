@@ -470,6 +470,8 @@ const NEVER_MET: &[(&str, &str)] = &[
     ("_event_id_fkey", "the event is read and locked first"),
     ("changes", "only the service writes its log"),
     ("change_payloads", "only the service writes its log"),
+    ("guideline_questions", "a trigger writes them"),
+    ("guideline_rungs", "a trigger writes them"),
     (
         "event_organisers_unit_id_fkey",
         "organisers are read and locked first",
