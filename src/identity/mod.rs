@@ -16,6 +16,9 @@ use crate::http::call::Call;
 use crate::organisation::appointments;
 use crate::rules::access::{self, Access, Action, Asker, Role};
 
+/// What the change log calls the service itself; no token can.
+const SYSTEM: &str = "system";
+
 /// The authenticated caller: a person with roles, or the service itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Actor {
@@ -30,7 +33,7 @@ impl Actor {
     /// The service itself, which stores the built-in guideline version.
     pub fn system() -> Actor {
         Actor {
-            person: "system".to_owned(),
+            person: SYSTEM.to_owned(),
             roles: BTreeSet::new(),
             units: BTreeSet::new(),
         }

@@ -1032,6 +1032,15 @@ fn no_trick_with_a_token_lets_anyone_in_with_the_database_or_without() {
             "a person of 101 bytes",
             bearer(claiming("sub", json!("p".repeat(101)))),
         ),
+        ("a person of blanks", bearer(claiming("sub", json!("  ")))),
+        (
+            "a person with a blank",
+            bearer(claiming("sub", json!("person hr"))),
+        ),
+        (
+            "the service itself",
+            bearer(claiming("sub", json!("system"))),
+        ),
         (
             "a person with a line break",
             bearer(claiming("sub", json!("person\n-hr"))),
@@ -1095,6 +1104,7 @@ fn no_trick_with_a_token_lets_anyone_in_with_the_database_or_without() {
     for token in [
         whole.clone(),
         claiming("aud", json!(["payroll", LOCAL_AUDIENCE])),
+        claiming("exp", json!(now as f64 + 60.5)),
         claiming("nbf", json!(now - 5)),
         claiming("exp", json!(now - 5)),
     ] {
