@@ -451,7 +451,7 @@ impl NewGuidelineVersion {
         check_unique("/ladder", self.ladder.iter().map(|it| &it.id), faults);
     }
 
-    /// Follow-ups answer one question and the ladder asks for one reason, whoever organises.
+    /// Follow-ups answer one question and the ladder asks for one reason, whoever organises; goals can only be chosen where there are some.
     fn check_special_questions(&self, faults: &mut Vec<Fault>) {
         let of_kind = |kind| {
             self.questions
@@ -466,6 +466,16 @@ impl NewGuidelineVersion {
                 Text::new(
                     "Exakt en fråga ska ha answerKind followUps: den som besvaras med uppföljningar.",
                     "Exactly one question must have the answerKind followUps: the one that follow-ups answer.",
+                ),
+            ));
+        }
+        if of_kind(AnswerKind::GuidelineGoals) > 0 && self.goals.is_empty() {
+            faults.push(Fault::new(
+                "/goals",
+                "goals-required",
+                Text::new(
+                    "En fråga av slaget guidelineGoals besvaras med versionens mål. Lägg till mål eller ta bort frågan.",
+                    "A question of the kind guidelineGoals is answered with the version's goals. Add goals or remove the question.",
                 ),
             ));
         }

@@ -262,6 +262,20 @@ fn one_question_at_most_takes_the_venue_reason_and_one_is_needed_when_a_rung_ask
 }
 
 #[test]
+fn a_question_about_the_guidelines_goals_needs_goals() {
+    let goals = position("guidelineGoals");
+    assert_eq!(
+        faults_when(|version| version.goals.clear()),
+        fault("/goals", "goals-required")
+    );
+    let neither = |version: &mut NewGuidelineVersion| {
+        version.goals.clear();
+        version.questions.remove(goals);
+    };
+    assert_eq!(faults_when(neither), []);
+}
+
+#[test]
 fn a_place_stands_on_one_rung_at_most() {
     assert_eq!(
         faults_when(|version| version.ladder[2].place = Place::ProcuredLocal),

@@ -318,6 +318,10 @@ fn a_broken_version_is_refused_as_a_whole_with_every_fault_in_its_place() {
             vec![("one-reason-question", "/questions".into())],
         ),
         (
+            vec![("/goals".into(), json!([]))],
+            vec![("goals-required", "/goals".into())],
+        ),
+        (
             vec![(
                 "/titles/roles".into(),
                 json!({"mayor": text("Borgmästare")}),
