@@ -171,7 +171,7 @@ async fn list_office_appointments(
     OfficeAppointmentPage::answer(&paging, rows, |row| (row.valid_from, row.id))
 }
 
-/// Read a office appointment
+/// Read an office appointment
 ///
 /// Every employee may read it.
 #[utoipa::path(
@@ -191,7 +191,7 @@ async fn get_office_appointment(
     Answer::ok(&row, row.revision)
 }
 
-/// Add a office appointment
+/// Add an office appointment
 ///
 /// Only HR administrators may.
 #[utoipa::path(
@@ -216,7 +216,7 @@ async fn create_office_appointment(
     .await
 }
 
-/// Change a office appointment
+/// Change an office appointment
 ///
 /// Only HR administrators may. It is ended by giving `validTo`, the first day no longer valid.
 #[utoipa::path(
@@ -242,7 +242,7 @@ async fn change_office_appointment(
     .await
 }
 
-/// Adds a office appointment and its change entry.
+/// Adds an office appointment and its change entry.
 pub fn create(
     conn: &mut PgConnection,
     call: &Call,
@@ -263,7 +263,7 @@ pub fn create(
     Ok(row)
 }
 
-/// Gives a office appointment other values, with its change entry; leaves it alone when they are the same.
+/// Gives an office appointment other values, with its change entry; leaves it alone when they are the same.
 pub fn change(
     conn: &mut PgConnection,
     call: &Call,
