@@ -566,7 +566,14 @@ fn every_constraint_that_a_request_can_break_has_its_problem() {
     let offices = |body: Value| ("/office-appointments".to_owned(), body);
 
     // the constraint, the request that breaks it, and where the problem points; a path with an id is changed
-    let cases: Vec<(&str, (String, Value), u16, &str, &str)> = vec![
+    type Case = (
+        &'static str,
+        (String, Value),
+        u16,
+        &'static str,
+        &'static str,
+    );
+    let cases: Vec<Case> = vec![
         (
             "units_validity",
             units(backwards(unit("department", Some(municipality), ""))),
