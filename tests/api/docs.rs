@@ -106,6 +106,8 @@ fn stand_in_for_the_demo_data(app: &TestApp) {
               array[{municipality}, {education}]::uuid[], now(), now());
          insert into people (id, revision, person_ref, display_name, unit_id, valid_from, created_at, updated_at) values
              ({person}, 1, 'person-0003', 'Planerare, bildning', {education}, '2020-01-01', now(), now());
+         insert into business_goals (id, revision, unit_id, title, valid_from, created_at, updated_at) values
+             ({goal}, 1, {education}, 'Alla barn i förskolan har en språkutvecklande vardag', '2020-01-01', now(), now());
          insert into supplier_contracts (id, revision, supplier_id, supplier_name, title, valid_from, created_at, updated_at) values
              ({contract}, 1, '556000-0011', 'Hotellet AB', 'Konferens', '2020-01-01', now(), now());
          insert into venues (id, revision, name, municipality_code, supplier_id, valid_from, created_by, created_at, updated_at) values
@@ -113,6 +115,7 @@ fn stand_in_for_the_demo_data(app: &TestApp) {
         municipality = id(100),
         education = id(101),
         person = id(203),
+        goal = id(402),
         contract = id(601),
         hotel = id(504),
     );
