@@ -59,7 +59,6 @@ fn the_tour_of_the_readme_prints_what_it_says() {
     let database = crate::app::fresh_database();
     let app = TestApp::on(&database, 8);
     kompetens::demo::load(&crate::app::service_url(&database)).expect("the demo data loads");
-    stand_in_for_the_demo_data(&app);
 
     let readme = read(README);
     let program = Path::new(env!("CARGO_BIN_EXE_kompetens"));
@@ -90,38 +89,6 @@ fn the_tour_of_the_readme_prints_what_it_says() {
         printed == blocks(&readme, "text").concat() && output.status.success(),
         "the tour printed:\n{printed}\n{complaints}"
     );
-}
-
-/// What the tour touches of the demo data, while there is none.
-fn stand_in_for_the_demo_data(app: &TestApp) {
-    use diesel::connection::SimpleConnection;
-    if app.count("select count(*) from units") > 0 {
-        return;
-    }
-    let id = |number: u32| format!("'0190a000-0000-7000-8000-{number:012}'");
-    let sql = format!(
-        "insert into units (id, revision, name, type, parent_id, valid_from, path, created_at, updated_at) values
-             ({municipality}, 1, 'Hedemora kommun', 'municipality', null, '2020-01-01', array[{municipality}]::uuid[], now(), now()),
-             ({education}, 1, 'Bildningsförvaltningen', 'department', {municipality}, '2020-01-01',
-              array[{municipality}, {education}]::uuid[], now(), now());
-         insert into people (id, revision, person_ref, display_name, unit_id, valid_from, created_at, updated_at) values
-             ({person}, 1, 'person-0003', 'Planerare, bildning', {education}, '2020-01-01', now(), now());
-         insert into business_goals (id, revision, unit_id, title, valid_from, created_at, updated_at) values
-             ({goal}, 1, {education}, 'Alla barn i förskolan har en språkutvecklande vardag', '2020-01-01', now(), now());
-         insert into supplier_contracts (id, revision, supplier_id, supplier_name, title, valid_from, created_at, updated_at) values
-             ({contract}, 1, '556000-0011', 'Hotellet AB', 'Konferens', '2020-01-01', now(), now());
-         insert into venues (id, revision, name, municipality_code, supplier_id, valid_from, created_by, created_at, updated_at) values
-             ({hotel}, 1, 'Hotellet', '2083', '556000-0011', '2020-01-01', 'system', now(), now());",
-        municipality = id(100),
-        education = id(101),
-        person = id(203),
-        goal = id(402),
-        contract = id(601),
-        hotel = id(504),
-    );
-    app.database()
-        .batch_execute(&sql)
-        .expect("the stand-in is stored");
 }
 
 #[test]
