@@ -206,7 +206,14 @@ fn there_is_an_event_of_every_state_kind_and_rung_and_each_stands_as_it_should()
         (11, "cancelled", 0, "met", Some("ownPremises"), false),
         (12, "confirmed", 0, "notApplicable", None, false),
         (13, "confirmed", 0, "met", Some("procuredOther"), false),
-        (14, "draft", 1, "exceptionNeeded", Some("notProcured"), false),
+        (
+            14,
+            "draft",
+            1,
+            "exceptionNeeded",
+            Some("notProcured"),
+            false,
+        ),
         (15, "confirmed", 0, "met", Some("procuredLocal"), false),
     ] {
         let event = format!("/events/{}", id(&format!("{:x}", 0x1000 + number)));
