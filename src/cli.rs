@@ -194,7 +194,11 @@ fn load_demo() -> Result<(), String> {
     let data = config::data(&environment);
     let running = LocalCluster::join(&data).map_err(|error| error.to_string())?;
     let cluster = match running {
-        Some(cluster) => cluster,
+        Some(cluster) => {
+            // a `serve --local` that has just been started answers before it has migrated; loading judges what comes of it
+            migrations::await_current(&cluster.service_url());
+            cluster
+        }
         None => start_local(&data)?,
     };
     demo::load(&cluster.service_url()).and_then(loaded)

@@ -7,6 +7,7 @@ use diesel::pg::{Pg, PgConnection};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Bool, Text};
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use std::time::{Duration, Instant};
 
 use crate::guideline;
 
@@ -54,6 +55,22 @@ pub fn is_current(conn: &mut PgConnection) -> Result<bool, diesel::result::Error
     Ok(known
         .iter()
         .all(|migration| run.contains(&migration.name().version().to_string())))
+}
+
+/// Waits a while for whoever migrates right now: until the schema is this program's and the role of the URL may read it.
+pub fn await_current(url: &str) -> bool {
+    const PATIENCE: Duration = Duration::from_secs(10);
+    let current = || {
+        PgConnection::establish(url).is_ok_and(|mut conn| is_current(&mut conn).unwrap_or(false))
+    };
+    let began = Instant::now();
+    while !current() {
+        if began.elapsed() > PATIENCE {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    true
 }
 
 /// Takes every migration back; for the test of up, down and up again.
