@@ -110,14 +110,14 @@ const fn on(day: i64, (from, to): ((u32, u32), (u32, u32)), place: Place) -> Occ
     (day, from, to, place)
 }
 
-// What is answered alike for events of the same form.
-
 const TOWN_HALL: Place = Venue(0x501);
 const SCHOOL_HALL: Place = Venue(0x502);
 const ENERGY: Place = Venue(0x503);
 const HOTEL: Place = Venue(0x504);
 const FARM: Place = Venue(0x505);
 const COTTAGE: Place = Venue(0x506);
+
+// What is answered alike for events of the same form.
 
 const DOCUMENTS: Given = (
     "governingDocuments",

@@ -38,8 +38,18 @@ const fn from(day: i64) -> Period {
     (Some(day), None)
 }
 
+/// Id, name, type, the unit above, board, and when.
+type UnitRow = (
+    u128,
+    &'static str,
+    UnitType,
+    Option<u128>,
+    Option<&'static str>,
+    Period,
+);
+
 #[rustfmt::skip]
-const UNITS: &[(u128, &str, UnitType, Option<u128>, Option<&str>, Period)] = &[
+const UNITS: &[UnitRow] = &[
     (0x100, "Hedemora kommun", Municipality, None, Some("Kommunstyrelsen"), ALWAYS),
     (0x101, "Bildningsförvaltningen", Department, Some(0x100), Some("Bildningsnämnden"), ALWAYS),
     (0x102, "Kommunstyrelseförvaltningen", Department, Some(0x100), Some("Kommunstyrelsen"), ALWAYS),
@@ -126,9 +136,18 @@ const GOALS: &[(u128, u128, &str, Period)] = &[
     (0x40b, 0x101, "Alla skolor har en plan för studiero", until(-90)),
 ];
 
+/// Id, name, municipality, owner and supplier.
+type VenueRow = (
+    u128,
+    &'static str,
+    &'static str,
+    Option<u128>,
+    Option<&'static str>,
+);
+
 /// The places: own premises, hired with a contract in town and elsewhere, hired without one, and one whose contract has ended.
 #[rustfmt::skip]
-const VENUES: &[(u128, &str, &str, Option<u128>, Option<&str>)] = &[
+const VENUES: &[VenueRow] = &[
     (0x501, "Tjädernhuset, stora salen", "2083", Some(0x100), None),
     (0x502, "Gymnasieskolans aula", "2083", Some(0x107), None),
     (0x503, "Hedemora Energi, utbildningslokalen", "2083", Some(0x105), None),

@@ -278,9 +278,9 @@ fn there_is_an_event_of_every_state_kind_and_rung_and_each_stands_as_it_should()
         assert_eq!(follow_up["status"], "planned");
         follow_up["dueDate"].as_str().expect("a date").to_owned()
     };
-    assert!(due("61601") < "2026-11-18".to_owned(), "{}", due("61601"));
+    assert!(*due("61601") < *"2026-11-18", "{}", due("61601"));
     assert!(("2026-11-18".to_owned().."2026-12-02".to_owned()).contains(&due("71601")));
-    assert!(due("81602") > "2026-12-02".to_owned());
+    assert!(*due("81602") > *"2026-12-02");
     let left = app
         .get(&hr, "/people?personRef=person-0022")
         .expect(200)
