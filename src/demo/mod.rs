@@ -1,6 +1,6 @@
 //! Hedemora's demo data: a diary of what people in the municipality have done up to the day on which it is loaded.
 //!
-//! [`organisation`] and [`events`] are the tables. What they say is put in order of time and replayed through the functions
+//! `organisation` and `events` are the tables. What they say is put in order of time and replayed through the functions
 //! that HTTP uses, each entry as one call of its own by the person who would have made it, with that day as now. So access is
 //! judged, baselines are frozen and findings kept as they would have been, and the change log tells the same story.
 //!
