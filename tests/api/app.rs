@@ -57,7 +57,6 @@ pub struct TestApp {
     pub address: SocketAddr,
     pub operations_address: SocketAddr,
     pub database: String,
-    pub operations: Arc<Operations>,
     now: Arc<Mutex<Option<DateTime<Utc>>>>,
     agent: ureq::Agent,
 }
@@ -206,7 +205,6 @@ impl TestApp {
             address,
             operations_address,
             database: database.to_owned(),
-            operations,
             now,
             agent,
         }

@@ -1,5 +1,7 @@
 //! The service tried as its users would: through HTTP, against real PostgreSQL.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+
 mod app;
 mod given;
 
