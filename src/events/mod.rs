@@ -636,7 +636,7 @@ pub fn change(
     occasion_ids: &[Uuid],
 ) -> Result<Event, Error> {
     let standing: EventContent = merged(before, &Map::new())?;
-    let content: EventContent = merged(before, patch)?;
+    let mut content: EventContent = merged(before, patch)?;
     let organisers = Organisers::find(conn, &content.organising_unit_ids)?;
     let asker = call.asker(conn)?;
     let chains_after = organisers.chains(&content.organising_unit_ids);
@@ -652,6 +652,11 @@ pub fn change(
     let verdict = content.judge()?;
     let occasions = keep_ids(&before.occasions.0, &content.occasions, occasion_ids)?;
     let moved = !same_occasions(&occasions, &before.occasions.0);
+    // said in other words, the same is the same: occasions without their ids or in another order, no partners as null
+    content.partners.get_or_insert_default();
+    if !moved {
+        content.occasions.clone_from(&standing.occasions);
+    }
     let reorganised = content.organising_unit_ids != standing.organising_unit_ids;
     if content == standing && !moved {
         return Ok(before.clone());
