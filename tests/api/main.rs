@@ -19,3 +19,8 @@ mod openapi;
 mod organisation;
 mod profile;
 mod token;
+mod gate;
+mod http;
+mod idempotency;
+mod lists;
+mod preconditions;
