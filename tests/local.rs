@@ -1,6 +1,9 @@
 //! The private cluster, tried with a real PostgreSQL: starts, stops, and everything that is killed without asking.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by panicking"
+)]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};

@@ -1,6 +1,9 @@
 //! The service tried as its users would: through HTTP, against real PostgreSQL.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by panicking"
+)]
 
 mod app;
 mod given;
@@ -12,15 +15,14 @@ mod definitions;
 mod demo;
 mod docs;
 mod events;
-mod guideline;
-mod http;
-mod migrations;
-mod openapi;
-mod organisation;
-mod profile;
-mod token;
 mod gate;
+mod guideline;
 mod http;
 mod idempotency;
 mod lists;
+mod migrations;
+mod openapi;
+mod organisation;
 mod preconditions;
+mod profile;
+mod token;
