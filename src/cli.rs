@@ -325,11 +325,14 @@ fn welcome(config: &Config, issuer: &Issuer) -> Result<String, String> {
          Swagger UI   {url}/docs/   (Authorize, and paste the token)\n\
          Operations   http://{operations}/readyz   /metrics\n\n\
          A token for an HR administrator, good for 12 hours\n\
-         (others: kompetens token --person person-0003 --role planner --unit UNIT_ID):\n\n\
+         (others: {program} token --person person-0003 --role planner --unit UNIT_ID):\n\n\
          {token}\n\n\
          What does a planned event still lack, and what to do about it?\n\n\
          curl -s -H 'Authorization: Bearer {token}' {url}{BASE}/events/{event}/compliance\n\n",
         operations = config.operations_address,
+        program = std::env::args()
+            .next()
+            .unwrap_or_else(|| "kompetens".to_owned()),
         event = demo::FIRST_EVENT,
     ))
 }

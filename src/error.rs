@@ -291,8 +291,6 @@ fn fate(error: &DieselError) -> Fate {
     let DieselError::DatabaseError(kind, info) = error else {
         return match error {
             DieselError::BrokenTransactionManager => Fate::ConnectionLost,
-            // a connection lost at COMMIT fails the ROLLBACK too
-            DieselError::RollbackErrorOnCommit { commit_error, .. } => fate(commit_error),
             _ => Fate::Final,
         };
     };

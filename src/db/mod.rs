@@ -65,6 +65,7 @@ impl Db {
             .error_handler(Box::new(diesel::r2d2::NopErrorHandler))
             .build_unchecked(Sessions {
                 url: with_timeouts(url),
+                complained: Mutex::new(None),
             });
         let (threads, jobs) = mpsc::channel::<Job>();
         let jobs = Arc::new(Mutex::new(jobs));
@@ -347,6 +348,39 @@ impl Breaker {
 /// without asking the server before each use.
 struct Sessions {
     url: String,
+    complained: Mutex<Option<Instant>>,
+}
+
+impl Sessions {
+    /// Says why there is no connection, every ten seconds at most. The error's own text holds host and role.
+    fn complain(&self, error: &str) {
+        let mut last = self
+            .complained
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        if last.is_some_and(|at| at.elapsed() < Duration::from_secs(10)) {
+            return;
+        }
+        *last = Some(Instant::now());
+        let reasons = [
+            ("password", "it refuses the password"),
+            ("does not exist", "the role or the database does not exist"),
+            ("pg_hba.conf", "it does not let this host in"),
+            ("starting up", "it is starting up"),
+            ("too many clients", "all of its connections are taken"),
+            (
+                "remaining connection slots",
+                "all of its connections are taken",
+            ),
+            ("refused", "nothing listens at its address"),
+            ("No such file", "nothing listens at its address"),
+            ("translate host name", "its host is not known"),
+            ("timeout", "it does not answer"),
+        ];
+        let reason = reasons.iter().find(|(phrase, _)| error.contains(phrase));
+        let reason = reason.map_or("it cannot be reached", |(_, reason)| reason);
+        log::warn!("no connection to the database: {reason} (DATABASE_URL)");
+    }
 }
 
 struct Session {

@@ -14,7 +14,7 @@ use kompetens::identity::tokens::{Issuer, LOCAL_AUDIENCE, LOCAL_ISSUER, Verifier
 use kompetens::rules::access::Role;
 use serde_json::{Value, json};
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
@@ -22,6 +22,7 @@ use uuid::Uuid;
 
 /// The cluster of this run and its migrated template; stopped when the program ends, by its death signal.
 static CLUSTER: LazyLock<LocalCluster> = LazyLock::new(|| {
+    forget_earlier_runs();
     let data = scratch();
     let settings = Settings {
         fsync: false,
@@ -38,6 +39,20 @@ static CLUSTER: LazyLock<LocalCluster> = LazyLock::new(|| {
     migrations::grant(&template, "kompetens_service").expect("the grants apply");
     cluster
 });
+
+/// Removes what runs that have ended left in memory.
+fn forget_earlier_runs() {
+    let Some(base) = scratch().parent().map(Path::to_owned) else {
+        return;
+    };
+    for entry in std::fs::read_dir(base).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let process = name.strip_prefix("kompetens-test-");
+        if process.is_some_and(|process| !Path::new("/proc").join(process).exists()) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
 
 /// A directory of this run, in memory where there is such a place.
 pub fn scratch() -> PathBuf {
