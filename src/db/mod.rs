@@ -393,8 +393,9 @@ impl ManageConnection for Sessions {
     type Error = diesel::r2d2::Error;
 
     fn connect(&self) -> Result<Session, Self::Error> {
-        let mut conn =
-            PgConnection::establish(&self.url).map_err(diesel::r2d2::Error::ConnectionError)?;
+        let mut conn = PgConnection::establish(&self.url)
+            .inspect_err(|error| self.complain(&error.to_string()))
+            .map_err(diesel::r2d2::Error::ConnectionError)?;
         conn.batch_execute(SESSION)
             .map_err(diesel::r2d2::Error::QueryError)?;
         Ok(Session { conn, lost: false })

@@ -328,7 +328,7 @@ fn a_lock_that_is_not_given_is_503_and_a_deadlock_is_run_again() {
     let mut admin = PgConnection::establish(&superuser_url(&app.database)).unwrap();
     admin
         .batch_execute(&format!(
-            "alter database {} set deadlock_timeout = '150ms'",
+            "alter database {} set deadlock_timeout = '400ms'",
             app.database
         ))
         .unwrap();
@@ -343,7 +343,7 @@ fn a_lock_that_is_not_given_is_503_and_a_deadlock_is_run_again() {
     let mut other = PgConnection::establish(&superuser_url(&app.database)).unwrap();
     other
         .batch_execute(&format!(
-            "begin; select 1 from units where id = '{}' for update",
+            "set deadlock_timeout = '5s'; begin; select 1 from units where id = '{}' for update",
             hedemora.education
         ))
         .unwrap();
@@ -354,11 +354,14 @@ fn a_lock_that_is_not_given_is_503_and_a_deadlock_is_run_again() {
             answered.store(true, Ordering::SeqCst);
             reply
         });
-        std::thread::sleep(Duration::from_millis(60));
-        assert!(
-            !answered.load(Ordering::SeqCst),
-            "the request waits for the unit"
-        );
+        let waits = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+        let begun = Instant::now();
+        while app.count(waits) == 0 {
+            assert!(
+                begun.elapsed() < Duration::from_secs(10),
+                "the request waits for the unit"
+            );
+        }
         let wish = other.batch_execute(&format!(
             "select 1 from events where id = '{event}' for update"
         ));
