@@ -435,6 +435,7 @@ async fn change_event_status(
     Path(path): Path<EventPath>,
     Json(new): Json<NewStatusChange>,
 ) -> Result<Answer, Error> {
+    new.judge()?;
     let ids = (Uuid::now_v7(), Uuid::now_v7());
     db.write(move |conn| {
         let before = queries::load_for_update(conn, path.event_id)?;

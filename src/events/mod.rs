@@ -610,6 +610,7 @@ pub fn create(
     }
     organisers.expect_covered(&content.organising_unit_ids, &content.days())?;
     expect_known(conn, content)?;
+    expect_known_venues(conn, &content.occasions)?;
     let version_id = guideline::queries::in_force(conn, call.today())?;
 
     let occasions = numbered(&content.occasions, occasion_ids);
@@ -665,6 +666,10 @@ pub fn change(
         organisers.expect_covered(&content.organising_unit_ids, &content.days())?;
     }
     expect_known(conn, &content)?;
+    if moved {
+        // a venue may end after what was held there
+        expect_known_venues(conn, &content.occasions)?;
+    }
     expect_editable(before.status, &standing, &content)?;
 
     queries::update(conn, call, before, verdict, &content)?;
@@ -715,13 +720,25 @@ impl Event {
     }
 }
 
-/// 422 unless the person, the venues on their days, and the units of the participants exist.
+/// 422 unless the person and the units of the participants exist.
 fn expect_known(conn: &mut PgConnection, content: &EventContent) -> Result<(), Error> {
     if !people::queries::exists(conn, &content.responsible_person)? {
         return Err(Error::at_pointer(Code::UnknownPerson, "/responsiblePerson"));
     }
-    let venue_ids: Vec<Uuid> = content
-        .occasions
+    for (field, participants) in [
+        ("expectedParticipants", &content.expected_participants),
+        ("actualParticipants", &content.actual_participants),
+    ] {
+        if let Some(participants) = participants {
+            expect_known_units(conn, participants, field)?;
+        }
+    }
+    Ok(())
+}
+
+/// 422 unless the venues exist on their days.
+fn expect_known_venues(conn: &mut PgConnection, occasions: &[NewOccasion]) -> Result<(), Error> {
+    let venue_ids: Vec<Uuid> = occasions
         .iter()
         .filter_map(|occasion| occasion.venue_id)
         .collect();
@@ -730,7 +747,7 @@ fn expect_known(conn: &mut PgConnection, content: &EventContent) -> Result<(), E
     } else {
         venues::queries::find_for_share(conn, &venue_ids)?
     };
-    for (index, occasion) in content.occasions.iter().enumerate() {
+    for (index, occasion) in occasions.iter().enumerate() {
         let Some(venue_id) = occasion.venue_id else {
             continue;
         };
@@ -745,14 +762,6 @@ fn expect_known(conn: &mut PgConnection, content: &EventContent) -> Result<(), E
                 Code::UnknownVenue,
                 format!("/occasions/{index}/venueId"),
             ));
-        }
-    }
-    for (field, participants) in [
-        ("expectedParticipants", &content.expected_participants),
-        ("actualParticipants", &content.actual_participants),
-    ] {
-        if let Some(participants) = participants {
-            expect_known_units(conn, participants, field)?;
         }
     }
     Ok(())

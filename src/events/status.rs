@@ -84,7 +84,6 @@ pub fn change(
     new: &NewStatusChange,
     ids: (Uuid, Uuid),
 ) -> Result<Event, Error> {
-    check(new)?;
     if let Some(participants) = &new.actual_participants {
         expect_known_units(conn, participants, "actualParticipants")?;
     }
@@ -157,23 +156,25 @@ pub fn change(
     Ok(after)
 }
 
-/// What one field of the body asks of another.
-fn check(new: &NewStatusChange) -> Result<(), Error> {
-    let Some(participants) = &new.actual_participants else {
-        return Ok(());
-    };
-    let fault = if new.status == EventStatus::Held {
-        participants.fault("actualParticipants")
-    } else {
-        let detail = Text::new(
-            "Antalet deltagare anges när evenemanget har genomförts.",
-            "Participants are given when the event has been held.",
-        );
-        Some(Fault::new("/actualParticipants", "not-expected", detail))
-    };
-    fault.map_or(Ok(()), |fault| {
-        Err(Error::faults(Code::InvalidBody, vec![fault]))
-    })
+impl NewStatusChange {
+    /// What one field asks of another.
+    pub fn judge(&self) -> Result<(), Error> {
+        let Some(participants) = &self.actual_participants else {
+            return Ok(());
+        };
+        let fault = if self.status == EventStatus::Held {
+            participants.fault("actualParticipants")
+        } else {
+            let detail = Text::new(
+                "Antalet deltagare anges när evenemanget har genomförts.",
+                "Participants are given when the event has been held.",
+            );
+            Some(Fault::new("/actualParticipants", "not-expected", detail))
+        };
+        fault.map_or(Ok(()), |fault| {
+            Err(Error::faults(Code::InvalidBody, vec![fault]))
+        })
+    }
 }
 
 /// Would confirming succeed now?

@@ -25,7 +25,7 @@ use crate::rules::access::Action;
 use crate::rules::advice;
 use crate::rules::answers::PlanningAnswer;
 use crate::rules::calendar;
-use crate::rules::compliance::Finding;
+use crate::rules::compliance::{self, Finding};
 
 page_of!(
     /// A page of the revisions of an answer.
@@ -56,6 +56,7 @@ struct AnswerPath {
 pub fn configure(config: &mut ServiceConfig) {
     config
         .service(list_planning_answers)
+        .service(get_planning_answer)
         .service(put_planning_answer)
         .service(list_answer_revisions)
         .service(get_compliance)
@@ -76,7 +77,7 @@ fn readable(conn: &mut PgConnection, call: &Call, event_id: Uuid) -> Result<Even
 struct PlanningAnswers {
     /// Every question that applies, in the guideline's order.
     items: Vec<PlanningItem>,
-    /// How many of them are answered.
+    /// For how many of them nothing more is to be answered now.
     #[schema(example = 3)]
     answered: usize,
     /// How many there are.
@@ -87,7 +88,8 @@ struct PlanningAnswers {
 /// List the planning questions of an event with their answers
 ///
 /// Every question of the event's guideline version that applies to its organisers. The question of kind `followUps` counts as answered
-/// once a follow-up is planned, the question of kind `reason` while the venue asks for none.
+/// once a follow-up is planned, the question of kind `reason` unless the venue asks for a reason that is missing, an attestation answered no
+/// once its reason is given.
 #[utoipa::path(
     tag = "planning",
     params(EventPath, IfNoneMatch),
@@ -110,22 +112,43 @@ async fn list_planning_answers(
         })
         .await?;
     let items = plan.items();
-    let unanswered = plan
-        .findings()
+    let findings = plan.findings();
+    let answered = items
         .iter()
-        .filter(|finding| {
-            finding.finding == Finding::AnswerNeeded || finding.finding == Finding::ReasonNeeded
-        })
+        .filter(|item| compliance::is_settled(&item.question, &findings))
         .count();
     let total = items.len();
     Answer::ok(
         &PlanningAnswers {
             items,
-            answered: total.saturating_sub(unanswered),
+            answered,
             total,
         },
         event.revision,
     )
+}
+
+/// Read the answer to a planning question
+///
+/// The answer that stands, with its own revision; 404 while there is none.
+#[utoipa::path(
+    tag = "planning",
+    params(AnswerPath, IfNoneMatch),
+    responses((status = 200, description = "The answer.", body = GivenAnswer), (status = 304, description = "The caller's copy is current.")),
+)]
+#[get("/kompetens/v1/events/{eventId}/planning-answers/{questionId}")]
+async fn get_planning_answer(
+    call: Call,
+    db: Data<Db>,
+    Path(path): Path<AnswerPath>,
+) -> Result<Answer, Error> {
+    let given = db
+        .snapshot(move |conn| {
+            let event = readable(conn, &call, path.event_id)?;
+            queries::find_answer(conn, event.id, &path.question_id)
+        })
+        .await?;
+    Answer::ok(&given, given.revision)
 }
 
 /// Answer a planning question

@@ -216,21 +216,18 @@ pub fn answer(
     if question.answer_kind == AnswerKind::BusinessGoals {
         expect_known_goals(conn, answer.goal_ids.as_deref().unwrap_or_default())?;
     }
-    if lifecycle::editable(event.status) != Editable::Everything {
-        return Err(Error::new(Code::NotEditableInStatus));
-    }
-    let rung_id = match question.answer_kind {
-        AnswerKind::Reason => Some(
-            plan.rung_asking_for_reason()
-                .ok_or(Error::new(Code::NotAsked))?,
-        ),
-        _ => None,
-    };
-
+    let is_reason = question.answer_kind == AnswerKind::Reason;
+    let rung_id = plan.rung_asking_for_reason().filter(|_| is_reason);
     if let Some(before) =
         before.filter(|before| before.answer.0 == *answer && before.rung_id == rung_id)
     {
         return Ok((before.clone(), false));
+    }
+    if lifecycle::editable(event.status) != Editable::Everything {
+        return Err(Error::new(Code::NotEditableInStatus));
+    }
+    if is_reason && rung_id.is_none() {
+        return Err(Error::new(Code::NotAsked));
     }
     let given = GivenAnswer {
         id: before.map_or(id, |before| before.id),

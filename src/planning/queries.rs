@@ -35,6 +35,19 @@ pub fn answers(conn: &mut PgConnection, event_id: Uuid) -> Result<Vec<GivenAnswe
         .load(conn)?)
 }
 
+/// The answer that stands for a question of an event, or 404.
+pub fn find_answer(
+    conn: &mut PgConnection,
+    event_id: Uuid,
+    question_id: &str,
+) -> Result<GivenAnswer, Error> {
+    Ok(planning_answers::table
+        .filter(planning_answers::event_id.eq(event_id))
+        .filter(planning_answers::question_id.eq(question_id))
+        .select(GivenAnswer::as_select())
+        .first(conn)?)
+}
+
 /// The place of each occasion on its first day, as `rules::venue_ladder` reads it.
 pub fn places(
     conn: &mut PgConnection,

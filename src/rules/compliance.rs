@@ -222,6 +222,20 @@ pub fn open(findings: &[RuleFinding]) -> Vec<&str> {
         .collect()
 }
 
+/// Is nothing more to be answered for this question now? The one of kind `reason` is asked only while the venue asks for a reason.
+pub fn is_settled(question: &Question, findings: &[RuleFinding]) -> bool {
+    let asking: (String, &[Finding]) = match question.answer_kind {
+        AnswerKind::Reason => (VENUE_LADDER.to_owned(), &[Finding::ReasonNeeded]),
+        _ => (
+            question_rule(&question.id),
+            &[Finding::AnswerNeeded, Finding::ReasonNeeded],
+        ),
+    };
+    !findings
+        .iter()
+        .any(|of| of.rule_id == asking.0 && asking.1.contains(&of.finding))
+}
+
 /// Does this question apply to an event of these organisers? One for a unit applies when an organiser is that unit or
 /// below it (R23).
 pub fn applies(question: &Question, organisers: &[Vec<Uuid>]) -> bool {
