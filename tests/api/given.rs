@@ -181,6 +181,60 @@ impl Hedemora {
             .expect(201)
     }
 
+    /// A draft in own premises that lacks nothing.
+    pub fn ready(&self) -> String {
+        let event = self.draft(&self.town_hall).id();
+        self.answer_everything(&event);
+        self.plan_follow_up(&event);
+        event
+    }
+
+    /// A confirmed event.
+    pub fn confirmed(&self) -> String {
+        let event = self.ready();
+        self.app
+            .change_status(&self.planner, &event, &json!({"status": "confirmed"}))
+            .expect(200);
+        event
+    }
+
+    /// Occasions of the planning day, one after the other, at these places: a venue's id, `digital` or `undecided`.
+    pub fn occasions_at(&self, places: &[&str]) -> Value {
+        let at = |(hour, place): (usize, &&str)| {
+            let mut occasion = json!({
+                "startsAt": format!("2026-10-05T{:02}:30:00+02:00", 8 + hour),
+                "endsAt": format!("2026-10-05T{:02}:30:00+02:00", 9 + hour),
+                "place": if place.len() == 36 { "venue" } else { place },
+            });
+            if place.len() == 36 {
+                occasion["venueId"] = json!(place);
+            }
+            occasion
+        };
+        places.iter().enumerate().map(at).collect()
+    }
+
+    /// Moves an event to these places.
+    pub fn hold_at(&self, event: &str, places: &[&str]) -> Reply {
+        let body = json!({"occasions": self.occasions_at(places)});
+        self.app
+            .patch(&self.planner, &format!("/events/{event}"), &body)
+    }
+
+    /// Answers a question of an event, from the answer that stands if there is one.
+    pub fn answer(&self, event: &str, question: &str, answer: &Value) -> Reply {
+        let path = format!("/events/{event}/planning-answers/{question}");
+        let standing = self.app.get(&self.planner, &path);
+        let headers: Vec<_> = standing
+            .header("ETag")
+            .map(|etag| ("If-Match", etag))
+            .into_iter()
+            .collect();
+        let body = answer.to_string();
+        self.app
+            .send(&self.planner, "PUT", &path, &headers, Some(&body))
+    }
+
     /// The finding of one rule of an event.
     pub fn finding(&self, event: &str, rule: &str) -> String {
         let compliance = self
