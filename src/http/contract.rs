@@ -659,12 +659,8 @@ fn body_faults(error: &ValidationError<'_>) -> Vec<FieldError> {
             .collect(),
         // an optional object is described as "null or this": what matters is why it is not this
         ValidationErrorKind::OneOfNotValid { context } | ValidationErrorKind::AnyOf { context } => {
-            let best = context.iter().max_by_key(|branch| {
-                branch
-                    .iter()
-                    .map(|inner| inner.instance_path().as_str().len())
-                    .max()
-            });
+            let wants_null = |inner: &ValidationError<'_>| matches!(inner.kind(), ValidationErrorKind::Type { kind: jsonschema::error::TypeKind::Single(one) } if one.to_string() == "null");
+            let best = context.iter().find(|branch| !branch.iter().any(wants_null));
             best.into_iter().flatten().flat_map(body_faults).collect()
         }
         _ => {
