@@ -795,7 +795,8 @@ fn each_status_lets_change_what_it_should_and_names_every_field_that_it_does_not
                 .map(|name| format!("/{name}"))
                 .collect();
             let mut named = refused.faults();
-            (expected.sort(), named.sort());
+            expected.sort();
+            named.sort();
             assert_eq!(named, expected, "{status}");
             hedemora
                 .answer(&event, "purpose", &json!({"text": "Något nytt."}))

@@ -148,7 +148,8 @@ fn the_rung_follows_from_contract_and_owner_on_the_day_and_no_client_can_set_it(
         json!({"name": "Sålda bolaget AB", "type": "company", "parentId": hedemora.municipality, "validFrom": "2020-01-01", "validTo": "2026-10-05"}),
     );
     // the event is on 2026-10-05; `validTo` is the first day no longer valid
-    let contracts: [(&str, &[(&str, Option<&str>)]); 5] = [
+    type Contracts<'a> = (&'a str, &'a [(&'a str, Option<&'a str>)]);
+    let contracts: [Contracts; 5] = [
         ("556000-0101", &[("2020-01-01", Some("2026-10-05"))]),
         ("556000-0102", &[("2020-01-01", Some("2026-10-06"))]),
         ("556000-0103", &[("2026-10-05", None)]),
