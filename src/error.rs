@@ -245,6 +245,11 @@ pub const CONSTRAINTS: &[(&str, Code, &str)] = &[
         "/validTo",
     ),
     (
+        "exception_request_rules_one_open",
+        Code::RequestOpen,
+        "/ruleIds",
+    ),
+    (
         "events_responsible_person_fkey",
         Code::UnknownPerson,
         "/responsiblePerson",
@@ -501,9 +506,63 @@ catalogue! {
     UnitNotCovered = 422 "unit-not-covered", "Enheten omfattas inte", "Unit not covered",
         "En arrangerande enhet tillhör inte kommunkoncernen de dagarna. Välj en enhet i koncernen.",
         "An organising unit is not part of the municipal group on those dates. Choose a unit of the group.";
+    NothingToReport = 409 "nothing-to-report", "Inget att anmäla", "Nothing to report",
+        "Alla nämndens delegationsbeslut under perioden är redan anmälda, eller så finns inga. Kontrollera nämnd och period.",
+        "All of the board's delegated decisions of the period have been reported, or there are none. Check board and period.";
+    OwnRequest = 403 "own-request", "Eget ärende", "Own request",
+        "Den som ber om undantag eller ansvarar för evenemanget beslutar inte om det. Någon annan med rätt ämbete gör det.",
+        "Who asks for the exception or answers for the event does not decide it. Someone else with the right office does.";
+    WrongOffice = 403 "wrong-office", "Fel ämbete", "Wrong office",
+        "Det här undantaget beslutas av andra ämbeten; errors säger vilka. Lämna ärendet till dem.",
+        "This exception is decided by other offices; errors names them. Leave it to them.";
+    AlreadyDecided = 409 "already-decided", "Redan beslutat", "Already decided",
+        "Beslutet är taget; errors säger av vem och när. Ett nytt undantag begärs med previousRequestId.",
+        "The decision is taken; errors says by whom and when. A new exception is asked for with previousRequestId.";
+    RequestNotOpen = 409 "request-not-open", "Begäran är inte öppen", "Request not open",
+        "Begäran är återtagen, återkallad eller förfallen. Skicka en ny om undantaget fortfarande behövs.",
+        "The request is withdrawn, revoked or lapsed. Submit a new one if the exception is still needed.";
+    RequestOpen = 409 "request-open", "Begäran finns redan", "Request already open",
+        "Det finns en öppen begäran om undantag från en av reglerna. Invänta beslutet eller återta den först.",
+        "There is an open request for an exception from one of the rules. Await its decision or withdraw it first.";
+    RequestNotApproved = 409 "request-not-approved", "Inte godkänd", "Not approved",
+        "Bara ett godkänt undantag kan återkallas. Läs begäran igen och se dess status.",
+        "Only an approved exception can be revoked. Read the request again and see its status.";
+    EventChanged = 409 "event-changed", "Evenemanget har ändrats", "Event changed",
+        "Evenemanget är inte längre det som begäran gällde; errors säger vad som skiljer. Ändra tillbaka det eller skicka en ny begäran.",
+        "The event is no longer what the request was about; errors says what differs. Change it back or submit a new request.";
+    DecidedElsewhere = 409 "decided-elsewhere", "Beslutas utanför tjänsten", "Decided elsewhere",
+        "Ingen i tjänsten får besluta om detta. Beslutet tas utanför den, och HR registrerar det med recorded-decision.",
+        "Nobody in the service may decide this. It is decided outside, and HR records it with recorded-decision.";
+    NotDecidedElsewhere = 409 "not-decided-elsewhere", "Beslutas i tjänsten", "Decided in the service",
+        "Begäran beslutas av ämbeten i tjänsten och kan inte registreras. Se requiredApprovals.",
+        "The request is decided by offices in the service and cannot be recorded. See requiredApprovals.";
     NoGuideline = 409 "no-guideline", "Ingen gällande riktlinje", "No guideline in force",
         "Ingen riktlinjeversion gäller i dag. Lägg in en version vars validFrom inte ligger framåt i tiden.",
         "No guideline version is in force today. Post a version whose validFrom is not in the future.";
+    SeveralOffices = 422 "several-offices", "Flera ämbeten", "Several offices",
+        "Du har flera ämbeten som kan besluta. Ange vilket med officeAppointmentId.",
+        "You hold several offices that may decide. Name one with officeAppointmentId.";
+    ConflictOfInterest = 422 "conflict-of-interest", "Jäv", "Conflict of interest",
+        "Den som är jävig beslutar inte. Intyga med true att du inte är det, eller lämna beslutet till någon annan.",
+        "Who has a conflict of interest does not decide. Attest with true that you have none, or leave it to someone else.";
+    NoExceptionNeeded = 422 "no-exception-needed", "Inget undantag behövs", "No exception needed",
+        "Regeln är uppfylld, gäller inte eller har redan undantag. Ta bort den ur ruleIds.",
+        "The rule is met, does not apply or is covered already. Remove it from ruleIds.";
+    UnknownRule = 422 "unknown-rule", "Okänd regel", "Unknown rule",
+        "Regeln finns inte i evenemangets riktlinjeversion. Se GET /events/{eventId}/compliance.",
+        "The event's guideline version has no such rule. See GET /events/{eventId}/compliance.";
+    UnknownExceptionRequest = 422 "unknown-exception-request", "Okänd begäran", "Unknown exception request",
+        "Det finns ingen sådan tidigare begäran för evenemanget. Utelämna previousRequestId.",
+        "There is no such earlier request about the event. Leave previousRequestId out.";
+    AddresseeNotConcerned = 422 "addressee-not-concerned", "Mottagaren berörs inte", "Addressee not concerned",
+        "Ingen arrangerande enhet har ett sådant ämbete över sig. Välj ett som berörs, eller municipalDirector.",
+        "No organising unit has such an office above it. Choose one that is concerned, or municipalDirector.";
+    NeededTooLate = 422 "needed-too-late", "Beslutet behövs för sent", "Needed too late",
+        "decisionNeededBy får inte ligga efter evenemangets första dag. Välj en tidigare dag.",
+        "decisionNeededBy may not lie after the event's first day. Choose an earlier day.";
+    DecidedOutOfTime = 422 "decided-out-of-time", "Beslutat vid fel tid", "Decided out of time",
+        "Beslutet ska vara taget efter begäran, före nu och före evenemangets början.",
+        "The decision must have been taken after the request, before now and before the event starts.";
     DueBeforeEvent = 422 "due-before-event", "Uppföljning före evenemanget", "Due before the event",
         "Uppföljningens dag får inte ligga före det sista tillfället. Välj en senare dag eller utelämna dueDate.",
         "A follow-up may not be due before the last occasion. Choose a later day or leave dueDate out.";

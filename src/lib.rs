@@ -30,6 +30,7 @@ pub mod rules;
 
 pub mod changes;
 pub mod events;
+pub mod exceptions;
 pub mod follow_ups;
 pub mod guideline;
 pub mod organisation;

@@ -47,7 +47,7 @@ create table change_payloads (
 
 create function refuse_change() returns trigger language plpgsql as $$
 begin
-    raise exception '% on % is not allowed: the change log is append-only', tg_op, tg_table_name
+    raise exception '% on % is not allowed: it is append-only', tg_op, tg_table_name
         using errcode = 'restrict_violation', constraint = 'changes_append_only';
 end $$;
 
@@ -58,7 +58,7 @@ begin
        and to_jsonb(new) - 'number' - 'hash' = to_jsonb(old) - 'number' - 'hash' then
         return new;
     end if;
-    raise exception 'UPDATE on changes is not allowed: the change log is append-only'
+    raise exception 'UPDATE on changes is not allowed: it is append-only'
         using errcode = 'restrict_violation', constraint = 'changes_append_only';
 end $$;
 

@@ -90,9 +90,10 @@ pub fn grant(url: &str, role: &str) -> Result<(), String> {
          grant select on all tables in schema public to {role};
          grant insert, update, delete on idempotency_records, event_organisers, occasions to {role};
          grant insert, update on units, people, office_appointments, business_goals, venues, supplier_contracts,
-             events, planning_answers, follow_ups to {role};
+             events, planning_answers, follow_ups,
+             exception_requests, exception_request_rules to {role};
          grant insert on guideline_versions, planning_answer_revisions, baselines, status_changes,
-             changes, change_payloads to {role};
+             changes, change_payloads, decisions, recorded_decisions, decision_reports, decision_report_entries to {role};
          grant update (number, hash) on changes to {role};
          commit;"
     ))

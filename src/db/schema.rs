@@ -312,10 +312,136 @@ table! {
     }
 }
 
+table! {
+    exception_requests (id) {
+        id -> Uuid,
+        event_id -> Uuid,
+        revision -> Integer,
+        rule_ids -> Array<Text>,
+        reason -> Text,
+        alternatives_considered -> Text,
+        addressee -> Text,
+        decision_needed_by -> Date,
+        previous_request_id -> Nullable<Uuid>,
+        requested_by -> Text,
+        status -> Text,
+        snapshot -> Jsonb,
+        first_start -> Timestamptz,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+table! {
+    exception_request_rules (request_id, rule_id) {
+        request_id -> Uuid,
+        rule_id -> Text,
+        event_id -> Uuid,
+        open -> Bool,
+    }
+}
+
+table! {
+    decisions (id) {
+        id -> Uuid,
+        request_id -> Uuid,
+        office_appointment_id -> Uuid,
+        office_type -> Text,
+        unit_id -> Uuid,
+        person_ref -> Text,
+        capacity -> Text,
+        outcome -> Text,
+        reasons -> Text,
+        conditions -> Nullable<Text>,
+        basis -> Text,
+        decided_at -> Timestamptz,
+    }
+}
+
+table! {
+    recorded_decisions (request_id) {
+        request_id -> Uuid,
+        decided_by -> Text,
+        capacity -> Text,
+        decided_at -> Timestamptz,
+        outcome -> Text,
+        reasons -> Text,
+        document_reference -> Text,
+        recorded_by -> Text,
+        recorded_at -> Timestamptz,
+    }
+}
+
+table! {
+    /// The view of requests that says whether each is stale.
+    exception_request_details (id) {
+        id -> Uuid,
+        event_id -> Uuid,
+        revision -> Integer,
+        rule_ids -> Array<Text>,
+        reason -> Text,
+        alternatives_considered -> Text,
+        addressee -> Text,
+        decision_needed_by -> Date,
+        previous_request_id -> Nullable<Uuid>,
+        requested_by -> Text,
+        status -> Text,
+        snapshot -> Jsonb,
+        first_start -> Timestamptz,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        stale -> Bool,
+    }
+}
+
+table! {
+    decision_reports (id) {
+        id -> Uuid,
+        board -> Text,
+        period_from -> Date,
+        period_to -> Date,
+        meeting_date -> Date,
+        created_by -> Text,
+        created_at -> Timestamptz,
+    }
+}
+
+table! {
+    decision_report_entries (decision_id) {
+        decision_id -> Uuid,
+        report_id -> Uuid,
+    }
+}
+
+table! {
+    /// The view of delegated decisions with their boards and reports.
+    delegated_decision_details (id) {
+        id -> Uuid,
+        request_id -> Uuid,
+        event_id -> Uuid,
+        event_title -> Text,
+        rule_ids -> Array<Text>,
+        office_type -> Text,
+        unit_id -> Uuid,
+        board -> Nullable<Text>,
+        person_ref -> Text,
+        capacity -> Text,
+        outcome -> Text,
+        reasons -> Text,
+        conditions -> Nullable<Text>,
+        decided_at -> Timestamptz,
+        report_id -> Nullable<Uuid>,
+        meeting_date -> Nullable<Date>,
+    }
+}
+
 joinable!(event_organisers -> units (unit_id));
 joinable!(occasions -> venues (venue_id));
 allow_tables_to_appear_in_same_query!(
+    delegated_decision_details,
     event_details,
+    exception_request_details,
+    exception_requests,
     event_organisers,
     events,
     follow_ups,

@@ -9,6 +9,7 @@ use super::organisation;
 use crate::error::Error;
 use crate::events::status::{self, NewStatusChange};
 use crate::events::{self, EventContent};
+use crate::exceptions::{self, NewDecision, NewExceptionRequest, NewRecordedDecision};
 use crate::follow_ups::{self, NewFollowUp};
 use crate::http::call::{Call, IfMatch};
 use crate::organisation::appointments::{self, NewOfficeAppointment};
@@ -97,6 +98,13 @@ pub enum Deed {
     FollowUp((Uuid, Uuid), NewFollowUp),
     /// The ids are the event's, and those of the log's row and the baseline.
     Status(Uuid, (Uuid, Uuid), NewStatusChange),
+    /// The ids are the event's and the exception request's.
+    Ask((Uuid, Uuid), NewExceptionRequest),
+    /// The ids are the exception request's and the decision's.
+    Decide((Uuid, Uuid), NewDecision),
+    Withdraw(Uuid),
+    /// A decision taken elsewhere.
+    Record(Uuid, NewRecordedDecision),
 }
 
 /// Replays the entries in order of time; says how many there were.
@@ -148,6 +156,31 @@ fn perform(conn: &mut PgConnection, call: &Call, deed: &Deed) -> Result<(), Erro
                 },
             )?;
             status::change(conn, call, &event, new, *ids).map(drop)
+        }
+        Deed::Ask((event, id), new) => {
+            let event = events::queries::load_for_update(conn, *event)?;
+            call.may_with_offices(conn, Action::AskException(&event.facts()))?;
+            exceptions::submit(conn, call, *id, &event, new).map(drop)
+        }
+        Deed::Decide((request, id), new) => {
+            let (event, request) = exceptions::lock(conn, *request)?;
+            exceptions::expect_may_decide(conn, call, (&event, &request), None)?;
+            exceptions::decide(conn, call, *id, (&event, &request), new).map(drop)
+        }
+        Deed::Withdraw(request) => {
+            let (event, request) = exceptions::lock(conn, *request)?;
+            let (facts, requester) = (event.facts(), &request.requested_by);
+            let action = Action::WithdrawException {
+                event: &facts,
+                requester,
+            };
+            call.may_with_offices(conn, action)?;
+            exceptions::withdraw(conn, call, &event, &request).map(drop)
+        }
+        Deed::Record(request, new) => {
+            let (event, request) = exceptions::lock(conn, *request)?;
+            call.may_with_offices(conn, Action::RecordDecision(&event.facts()))?;
+            exceptions::record(conn, call, (&event, &request), new).map(drop)
         }
         Deed::Unit(id, new) => units::create(conn, administering(call)?, *id, new).map(drop),
         Deed::Person(id, new) => people::create(conn, administering(call)?, *id, new).map(drop),

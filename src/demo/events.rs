@@ -518,7 +518,39 @@ pub const STORIES: &[Story] = &[
         follow_ups: &[(None, Results, Measurement, "person-0015")],
         life: &[(-21, Confirm)],
     },
+    // 16 to 20: drafts in a venue that only an exception opens; see demo::exceptions
+    off_the_ladder("Samverkansdag för elevhälsa och socialtjänst", &[0x101, 0x104], "person-0003", &[on(55, DAY, COTTAGE)], -15, &[]),
+    off_the_ladder("Krisövning för driftledningen", &[0x105], "person-0017", &[on(58, DAY, COTTAGE)], -22, &[]),
+    off_the_ladder("Vårupptakt för fritidsgårdarna", &[0x101], "person-0003", &[on(-4, DAY, COTTAGE)], -26, &[]),
+    off_the_ladder("Verksamhetsdag för biblioteken", &[0x101], "person-0003", &[on(45, DAY, COTTAGE)], -24, &[(-2, Move(&[on(52, DAY, COTTAGE)]))]),
+    off_the_ladder("Ledningsgruppens planeringsdag", &[0x102], "person-0005", &[on(40, DAY, COTTAGE)], -17, &[]),
 ];
+
+/// A draft of which little is known but that it is to be in the cottage, whose contract has ended.
+const fn off_the_ladder(
+    title: &'static str,
+    organisers: &'static [u128],
+    person: &'static str,
+    occasions: &'static [Occasion],
+    created: i64,
+    life: &'static [(i64, Step)],
+) -> Story {
+    Story {
+        title,
+        description: None,
+        kind: ProposedKind::PlanningDay,
+        partners: &[],
+        organisers,
+        person,
+        occasions,
+        scale: (20, 18000),
+        registry: None,
+        created,
+        answers: &[],
+        follow_ups: &[],
+        life,
+    }
+}
 
 /// Every story as entries of the diary.
 pub fn diary(days: &Days) -> Vec<Entry> {

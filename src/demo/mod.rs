@@ -9,6 +9,7 @@
 
 mod diary;
 mod events;
+mod exceptions;
 mod organisation;
 
 use chrono::{DateTime, Utc};
@@ -97,7 +98,12 @@ pub fn load_at(url: &str, now: DateTime<Utc>) -> Result<Outcome, String> {
             return Ok(Outcome::Foreign);
         }
         let days = Days::until(now);
-        let entries = [organisation::diary(&days), events::diary(&days)].concat();
+        let entries = [
+            organisation::diary(&days),
+            events::diary(&days),
+            exceptions::diary(&days),
+        ]
+        .concat();
         let calls = diary::replay(conn, entries)?;
         Ok(Outcome::Loaded { calls })
     })

@@ -8,13 +8,14 @@ use uuid::Uuid;
 use super::HR_ADMINISTRATOR;
 use super::diary::{Days, Deed, Entry, id};
 use crate::identity::Actor;
-use crate::organisation::appointments::{Capacity, NewOfficeAppointment, OfficeType};
+use crate::organisation::appointments::{Capacity, NewOfficeAppointment};
 use crate::organisation::contracts::NewSupplierContract;
 use crate::organisation::goals::NewBusinessGoal;
 use crate::organisation::people::NewPerson;
 use crate::organisation::units::NewUnit;
 use crate::organisation::venues::NewVenue;
 use crate::rules::access::Role;
+use crate::rules::authority::OfficeType;
 use crate::rules::scope::UnitType;
 
 use Capacity::{Acting, ActingShortAbsence, Ordinary};

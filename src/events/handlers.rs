@@ -18,7 +18,7 @@ use crate::guideline::Text;
 use crate::http::answer::Answer;
 use crate::http::call::{Call, Json, Path, Query};
 use crate::http::paging::{Paging, PagingParameters};
-use crate::http::parameters::{IfMatch, IfNoneMatch};
+use crate::http::parameters::{IfMatch, IfNoneMatch, expect_period};
 use crate::identity::permitted;
 use crate::rules::access::{self, Action, Reading};
 use crate::rules::compliance::Finding;
@@ -285,6 +285,7 @@ async fn list_events(
     Query(filter): Query<EventFilter>,
     paging: Paging,
 ) -> Result<Answer, Error> {
+    expect_period(filter.from, filter.to)?;
     let (window, sort) = (paging.clone(), filter.sort);
     let rows = db
         .snapshot(move |conn| {

@@ -34,7 +34,7 @@ use crate::rules::access::{Action, Chain, EventFacts};
 use crate::rules::compliance::RuleFinding;
 use crate::rules::lifecycle::{self, EventStatus};
 use crate::rules::scope::{
-    self, Arranger, EventKind, OutsideReason, ProposedArranger, ProposedKind, UnitFacts,
+    self, Arranger, EventKind, OutsideReason, ProposedArranger, ProposedKind, UnitFacts, UnitType,
 };
 use crate::rules::{Fault, calendar};
 
@@ -535,6 +535,18 @@ impl Organisers {
             .filter_map(|id| self.0.get(id))
             .map(|unit| unit.path.clone())
             .collect()
+    }
+
+    /// The same with what each unit is.
+    pub fn typed_chains(&self, ids: &[Uuid]) -> Vec<Vec<(Uuid, UnitType)>> {
+        let typed = |chain: Chain| {
+            chain
+                .iter()
+                .filter_map(|id| self.0.get(id))
+                .map(|unit| (unit.id, unit.unit_type))
+                .collect()
+        };
+        self.chains(ids).into_iter().map(typed).collect()
     }
 
     /// Is the unit in the group on all of these days (R01)?

@@ -12,6 +12,7 @@ use super::{Event, Organisers, Participants, append, expect_known_units, queries
 use crate::changes::Operation;
 use crate::db::schema::status_changes;
 use crate::error::{At, Code, Error, FieldError};
+use crate::exceptions;
 use crate::follow_ups;
 use crate::guideline::Text;
 use crate::http::call::Call;
@@ -122,7 +123,10 @@ pub fn change(
         Transition::Confirm => {
             planning::queries::freeze(conn, call, baseline_id, before.id, &plan)?
         }
-        Transition::Cancel => follow_ups::cancel_planned(conn, call, before.id)?,
+        Transition::Cancel => {
+            exceptions::withdraw_open(conn, call, before)?;
+            follow_ups::cancel_planned(conn, call, before.id)?;
+        }
         _ => {}
     }
     let keeps = matches!(

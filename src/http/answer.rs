@@ -17,6 +17,7 @@ pub struct Answer {
     pub location: Option<String>,
     pub etag: Option<String>,
     pub link: Option<String>,
+    pub content_type: &'static str,
     pub body: Vec<u8>,
     /// Is this the stored answer to an earlier request with the same Idempotency-Key?
     pub replayed: bool,
@@ -54,6 +55,7 @@ impl Answer {
             location: None,
             etag: None,
             link: None,
+            content_type: "application/json",
             body,
             replayed: false,
         })
@@ -112,6 +114,6 @@ impl Responder for Answer {
         if known {
             return response.finish();
         }
-        response.content_type("application/json").body(self.body)
+        response.content_type(self.content_type).body(self.body)
     }
 }

@@ -37,6 +37,10 @@ const TAGS: &[(&str, &str)] = &[
         "The planning questions of an event, their answers, and what the event still lacks.",
     ),
     (
+        "exceptions",
+        "Exceptions from the guideline: asked for by those who plan, decided by the right office.",
+    ),
+    (
         "follow-ups",
         "What was learned and how it is used: the follow-ups of an event.",
     ),

@@ -70,6 +70,7 @@ impl Call {
                 location: record.location,
                 etag: record.etag,
                 link: None,
+                content_type: "application/json",
                 body: record.body,
                 replayed: true,
             });

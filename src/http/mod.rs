@@ -6,6 +6,7 @@
 pub mod answer;
 pub mod call;
 pub mod contract;
+pub mod csv;
 mod document;
 pub mod idempotency;
 mod json_text;
@@ -34,7 +35,7 @@ use uuid::Uuid;
 use crate::db::Db;
 use crate::error::{Code, Error};
 use crate::identity::tokens::Verifier;
-use crate::{events, follow_ups, guideline, identity, organisation, planning};
+use crate::{events, exceptions, follow_ups, guideline, identity, organisation, planning};
 use answer::BASE;
 use call::Call;
 use contract::{Admission, Contract};
@@ -72,6 +73,7 @@ fn operations(config: &mut ServiceConfig) {
         .configure(organisation::configure)
         .configure(events::handlers::configure)
         .configure(planning::handlers::configure)
+        .configure(exceptions::handlers::configure)
         .configure(follow_ups::handlers::configure);
 }
 

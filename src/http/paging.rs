@@ -84,6 +84,16 @@ impl Paging {
         }
     }
 
+    /// As many as can be read without a cursor, for exports.
+    pub fn everything(&self) -> Paging {
+        Paging {
+            limit: 10_000,
+            page: None,
+            after: None,
+            ..self.clone()
+        }
+    }
+
     pub fn offset(&self) -> i64 {
         self.page.map_or(0, |page| (page - 1) * self.limit)
     }
@@ -301,7 +311,7 @@ macro_rules! sort_by {
     ($name:ident, $ascending:tt, $descending:tt, $doc:literal) => {
         #[doc = $doc]
         #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
-        enum $name {
+        pub enum $name {
             #[default]
             #[serde(rename = $ascending)]
             Ascending,
@@ -310,7 +320,8 @@ macro_rules! sort_by {
         }
 
         impl $name {
-            fn is_descending(self) -> bool {
+            /// Is it the order with a leading `-`?
+            pub fn is_descending(self) -> bool {
                 self == $name::Descending
             }
         }

@@ -1,7 +1,11 @@
 //! Parameters that many operations share.
 
+use chrono::NaiveDate;
 use serde::Deserialize;
 use utoipa::IntoParams;
+
+use crate::error::{At, Code, Error, FieldError};
+use crate::guideline::Text;
 
 /// The precondition of a change.
 #[derive(Deserialize, IntoParams)]
@@ -53,4 +57,16 @@ pub struct PutPreconditions {
     #[serde(rename = "If-None-Match")]
     #[param(required = false, min_length = 1, max_length = 1, example = "*")]
     if_none_match: Option<String>,
+}
+
+/// 400 for a period that ends before it starts.
+pub fn expect_period(from: Option<NaiveDate>, to: Option<NaiveDate>) -> Result<(), Error> {
+    if from.zip(to).is_none_or(|(from, to)| from <= to) {
+        return Ok(());
+    }
+    Err(Error::new(Code::InvalidParameter).with(FieldError {
+        at: At::Parameter("to".to_owned()),
+        code: "ends-before-start".to_owned(),
+        detail: Text::new("to får inte ligga före from.", "to may not be before from."),
+    }))
 }

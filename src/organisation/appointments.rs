@@ -22,6 +22,7 @@ use crate::http::paging::{Paging, PagingParameters};
 use crate::http::parameters::{IfMatch, IfNoneMatch};
 use crate::http::patch::merged;
 use crate::rules::access::Action;
+use crate::rules::authority::OfficeType;
 use crate::{page_of, patch_of, sort_by, stored_as_text, window};
 
 /// Who holds an office, when, and in which capacity.
@@ -397,6 +398,44 @@ pub mod queries {
             .get_result(conn)?)
     }
 
+    /// Every appointment in force on a day.
+    pub fn in_force(
+        conn: &mut PgConnection,
+        day: NaiveDate,
+    ) -> Result<Vec<OfficeAppointment>, Error> {
+        Ok(on(day).select(OfficeAppointment::as_select()).load(conn)?)
+    }
+
+    /// The same, locked in the order of their ids so that none ends meanwhile.
+    pub fn in_force_for_share(
+        conn: &mut PgConnection,
+        day: NaiveDate,
+    ) -> Result<Vec<OfficeAppointment>, Error> {
+        let ids: Vec<Uuid> = on(day).select(office_appointments::id).load(conn)?;
+        let locked = office_appointments::table
+            .filter(office_appointments::id.eq_any(ids))
+            .order(office_appointments::id)
+            .select(OfficeAppointment::as_select())
+            .for_share()
+            .load(conn)?;
+        // one that was ended while its lock was waited for is in force no more
+        let in_force = |held: &OfficeAppointment| {
+            held.valid_from <= day && held.valid_to.is_none_or(|end| day < end)
+        };
+        Ok(locked.into_iter().filter(in_force).collect())
+    }
+
+    fn on(day: NaiveDate) -> office_appointments::BoxedQuery<'static, Pg> {
+        office_appointments::table
+            .filter(office_appointments::valid_from.le(day))
+            .filter(
+                office_appointments::valid_to
+                    .is_null()
+                    .or(office_appointments::valid_to.gt(day)),
+            )
+            .into_boxed()
+    }
+
     /// The appointments that a person has on a day.
     pub fn held_by(
         conn: &mut PgConnection,
@@ -415,18 +454,6 @@ pub mod queries {
             .select(OfficeAppointment::as_select())
             .load(conn)?)
     }
-}
-
-/// An office that may decide exceptions (R09).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub enum OfficeType {
-    /// Kommundirektör, of the municipality.
-    MunicipalDirector,
-    /// Förvaltningschef, of a department.
-    DepartmentHead,
-    /// VD, of a wholly owned company.
-    ChiefExecutive,
 }
 
 /// In which capacity an office is held.

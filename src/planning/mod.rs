@@ -19,6 +19,7 @@ use crate::db::schema::planning_answers;
 use crate::db::sql_types::AsJson;
 use crate::error::{Code, Error};
 use crate::events::Event;
+use crate::exceptions;
 use crate::follow_ups::{self, FollowUp};
 use crate::guideline::{self, AnswerKind, GuidelineVersion, Question};
 use crate::http::call::Call;
@@ -101,7 +102,9 @@ impl Plan {
                 .iter()
                 .map(|planned| (planned.status, planned.due_date))
                 .collect(),
-            exceptions: BTreeMap::new(),
+            exceptions: exceptions::queries::covering(conn, event.id)?
+                .into_iter()
+                .collect(),
             organisers: event.organiser_paths.0.clone(),
         };
         Ok(Plan {

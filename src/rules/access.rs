@@ -145,6 +145,10 @@ pub enum Action<'a> {
     /// Decide, or revoke: open to the offices at or above an organiser, of which
     /// `authority` then says whether it is theirs to decide.
     DecideException(&'a EventFacts),
+    /// Mark delegated decisions as reported to a board.
+    ReportDecisions,
+    /// Read what was reported to a board.
+    ReadDecisionReport,
     /// Record a decision taken elsewhere.
     RecordDecision(&'a EventFacts),
 
@@ -320,6 +324,9 @@ pub fn may(asker: &Asker, action: Action) -> Access {
             OVERRULE.covers(asker, event),
         ),
 
+        Action::ReportDecisions => open(OVERRULE.is_open_to(asker)),
+        Action::ReadDecisionReport => open(READ_DECISION_REPORT.is_open_to(asker)),
+
         Action::ReadOrganisation => open(READ_ORGANISATION.is_open_to(asker)),
         Action::WriteOrganisation => open(WRITE_ORGANISATION.is_open_to(asker)),
         Action::CreateVenue => open(CREATE_VENUE.is_open_to(asker)),
@@ -444,6 +451,11 @@ const READ_REPORTS: Row = Row {
     responsible: false,
     scope: Some(Scope::ReportsRead),
     ..READ_PLANNING
+};
+const READ_DECISION_REPORT: Row = Row {
+    ticked: &[Role::HrAdministrator, Role::Archivist, Role::Auditor],
+    scope: Some(Scope::ReportsRead),
+    ..NOBODY
 };
 const READ_ORGANISATION: Row = Row {
     ticked: &[Role::Employee],

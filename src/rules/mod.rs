@@ -9,6 +9,7 @@
 pub mod access;
 pub mod advice;
 pub mod answers;
+pub mod authority;
 pub mod calendar;
 pub mod compliance;
 pub mod follow_up;

@@ -114,7 +114,7 @@ fn every_foreign_key_has_an_index_and_every_date_a_bound() {
         &mut conn,
         "select table_name || '.' || column_name as line from information_schema.columns
          where table_schema = 'public' and data_type in ('date', 'timestamp with time zone') and domain_name is null
-         and table_name <> 'event_details' and table_name not like '\\_\\_diesel%'",
+         and table_name not like '%\\_details' and table_name not like '\\_\\_diesel%'",
     );
     assert_eq!(unbounded, Vec::<String>::new());
 }
@@ -149,10 +149,10 @@ fn the_tables_that_diesel_knows_are_the_tables_that_there_are() {
     }
     let columns = lines(
         &mut connect(&owner_url(&fresh_database())),
-        "select table_name || ' ' || column_name || ' ' || case when is_nullable = 'YES' and table_name <> 'event_details' then 'nullable<' else '' end
+        "select table_name || ' ' || column_name || ' ' || case when is_nullable = 'YES' and table_name not like '%\\_details' then 'nullable<' else '' end
              || case udt_name when 'int8' then 'bigint' when 'int4' then 'integer' when 'int2' then 'smallint' when 'bytea' then 'binary'
                 when '_uuid' then 'array<uuid>' when '_text' then 'array<text>' else udt_name end
-             || case when is_nullable = 'YES' and table_name <> 'event_details' then '>' else '' end as line
+             || case when is_nullable = 'YES' and table_name not like '%\\_details' then '>' else '' end as line
          from information_schema.columns where table_schema = 'public' and table_name not like '\\_\\_diesel%' and column_name <> 'words'
          order by table_name, ordinal_position",
     );
@@ -165,7 +165,10 @@ fn the_tables_that_diesel_knows_are_the_tables_that_there_are() {
             .push(column.to_owned());
     }
     // a view's columns can always be null for PostgreSQL
-    for column in known.get_mut("event_details").expect("the view") {
+    let views = known
+        .iter_mut()
+        .filter(|(name, _)| name.ends_with("_details"));
+    for column in views.flat_map(|(_, columns)| columns) {
         *column = column
             .replace("nullable<", "")
             .replace('>', "")
