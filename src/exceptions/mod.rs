@@ -27,7 +27,7 @@ use crate::planning::Plan;
 use crate::rules::Fault;
 use crate::rules::access::{Action, Role};
 use crate::rules::authority::{
-    self, Denial, Holder, Office, OfficeType, Organiser, Outcome, RequestFacts, Route, Snapshot,
+    self, Denial, Difference, Holder, Office, OfficeType, Outcome, RequestFacts, Route, Snapshot,
     Verdict,
 };
 use crate::rules::calendar;
@@ -398,11 +398,6 @@ impl Authority {
         decisions: &[Decision],
         question: impl FnOnce(&RequestFacts<'_>) -> T,
     ) -> T {
-        let organisers: Vec<Organiser<'_>> = self
-            .organisers
-            .iter()
-            .map(|chain| Organiser { chain })
-            .collect();
         let holders: Vec<Holder<'_>> = self
             .appointments
             .iter()
@@ -437,7 +432,7 @@ impl Authority {
                 .and_then(|chain| chain.first())
                 .map(|(id, _)| *id)
                 .unwrap_or_default(),
-            organisers: &organisers,
+            organisers: &self.organisers,
             holders: &holders,
             director_decides_for_companies: self.version.settings.director_decides_for_companies,
             require_all_heads: self.version.settings.require_all_heads,
@@ -470,7 +465,11 @@ pub fn show(
         authority::route,
     );
     let recorded_decision = queries::recorded_decision(conn, stored.id)?;
-    let lapsed = stored.status == RequestStatus::Submitted && stored.first_start <= call.now;
+    let lapsed = authority::lapsed(
+        stored.status == RequestStatus::Submitted,
+        stored.first_start,
+        call.now,
+    );
     Ok(ExceptionRequest {
         id: stored.id,
         event_id: stored.event_id,
@@ -489,8 +488,8 @@ pub fn show(
         },
         stale: stored.stale,
         required_approvals: approvals(&route, decisions),
-        director_may_decide: route.director_may_decide,
-        decided_elsewhere: route.decided_elsewhere,
+        director_may_decide: route.director_may_decide(),
+        decided_elsewhere: route.decided_elsewhere(),
         recorded_decision,
         created_at: stored.created_at,
         updated_at: stored.updated_at,
@@ -563,13 +562,7 @@ pub fn submit(
         .then_some(())
         .ok_or(Error::new(Code::UnknownPerson))?;
     let authority = Authority::for_decision(conn, call, event)?;
-    authority
-        .ask(
-            &call.actor.person,
-            new.addressee,
-            &[],
-            authority::check_addressee,
-        )
+    authority::check_addressee(new.addressee, &authority.organisers)
         .map_err(|_| Error::at_pointer(Code::AddresseeNotConcerned, "/addressee"))?;
 
     if lifecycle::editable(event.status) != Editable::Everything {
@@ -624,9 +617,12 @@ pub fn decide(
         &stored.requested_by,
         stored.addressee,
         &decisions,
-        |facts| authority::may_decide(facts, person, new.office_appointment_id),
+        |facts| {
+            authority::may_decide(facts, person, new.office_appointment_id)
+                .map(|held| (held.appointment_id, held.office))
+        },
     );
-    let by = chosen.map_err(|denial| denied(denial, &decisions))?;
+    let (appointment_id, office) = chosen.map_err(|denial| denied(denial, &decisions))?;
     if !new.no_conflict_of_interest {
         return Err(Error::at_pointer(
             Code::ConflictOfInterest,
@@ -640,21 +636,21 @@ pub fn decide(
     let appointment = authority
         .appointments
         .iter()
-        .find(|held| held.id == by.appointment_id);
+        .find(|held| held.id == appointment_id);
     let appointment =
         appointment.ok_or_else(|| Error::internal("an appointment that is not in force"))?;
     let decision = Decision {
         id,
         exception_request_id: stored.id,
         office_appointment_id: appointment.id,
-        office: by.office.office_type,
-        unit_id: by.office.unit_id,
+        office: office.office_type,
+        unit_id: office.unit_id,
         person_ref: person.clone(),
         capacity: appointment.capacity,
         outcome: new.outcome,
         reasons: new.reasons.clone(),
         conditions: new.conditions.clone(),
-        basis: authority.basis(by.office.office_type),
+        basis: authority.basis(office.office_type),
         decided_at: call.now,
     };
     queries::insert_decision(conn, &decision)?;
@@ -699,7 +695,7 @@ pub fn awaits(
         &stored.requested_by,
         stored.addressee,
         &decisions,
-        |facts| authority::may_decide(facts, person, None),
+        |facts| authority::may_decide(facts, person, None).map(drop),
     );
     Ok(matches!(may, Ok(_) | Err(Denial::SeveralOffices { .. })))
 }
@@ -719,7 +715,7 @@ pub fn expect_may_decide(
     let authority = Authority::read(conn, call, event)?;
     let person = &call.actor.person;
     let may = authority.ask(&stored.requested_by, stored.addressee, &[], |facts| {
-        authority::may_decide(facts, person, named)
+        authority::may_decide(facts, person, named).map(drop)
     });
     match may {
         Err(denial @ (Denial::WrongOffice { .. } | Denial::OwnRequest)) => Err(denied(denial, &[])),
@@ -745,9 +741,8 @@ pub fn expect_may_revoke(
             &stored.requested_by,
             stored.addressee,
             &decisions,
-            |facts| authority::may_revoke(facts, person),
+            |facts| authority::may_revoke(facts, person).map(drop),
         )
-        .map(|_| ())
         .map_err(|denial| denied(denial, &decisions))
 }
 
@@ -785,11 +780,12 @@ pub fn record(
 ) -> Result<ExceptionRequest, Error> {
     let authority = Authority::for_decision(conn, call, event)?;
     let decisions = queries::decisions(conn, stored.id)?;
-    let route = authority.ask(
+    let person = &call.actor.person;
+    let recordable = authority.ask(
         &stored.requested_by,
         stored.addressee,
         &decisions,
-        authority::route,
+        |facts| authority::may_record(facts, person),
     );
     if new.decided_at > call.now
         || new.decided_at >= event.first_start
@@ -797,9 +793,7 @@ pub fn record(
     {
         return Err(Error::at_pointer(Code::DecidedOutOfTime, "/decidedAt"));
     }
-    if !route.decided_elsewhere {
-        return Err(Error::new(Code::NotDecidedElsewhere));
-    }
+    recordable.map_err(|denial| denied(denial, &decisions))?;
     expect_open(stored, &decisions)?;
     expect_in_time(call, event, stored)?;
     expect_unchanged(conn, stored)?;
@@ -871,9 +865,23 @@ fn expect_unchanged(conn: &mut PgConnection, stored: &StoredRequest) -> Result<(
             error.with(FieldError {
                 at: At::Rule,
                 code,
-                detail: difference.text(),
+                detail: differs(difference),
             })
         }))
+}
+
+fn differs(difference: Difference) -> Text {
+    match difference {
+        Difference::Occasions => Text::new(
+            "Tillfällena är andra, eller börjar eller slutar vid andra tider.",
+            "There are other occasions, or they start or end at other times.",
+        ),
+        Difference::Venue => Text::new("Lokalerna är andra.", "The venues are others."),
+        Difference::Organisers => Text::new(
+            "De arrangerande enheterna är andra.",
+            "The organising units are others.",
+        ),
+    }
 }
 
 /// What the rules of authority refuse, as a problem.
@@ -884,6 +892,7 @@ fn denied(denial: Denial, decisions: &[Decision]) -> Error {
             Error::at_pointer(Code::SeveralOffices, "/officeAppointmentId")
         }
         Denial::DecidedElsewhere => Error::new(Code::DecidedElsewhere),
+        Denial::DecidedHere { .. } => Error::new(Code::NotDecidedElsewhere),
         Denial::AlreadyDecided { .. } => already_decided(decisions),
         Denial::WrongOffice { could } => {
             could

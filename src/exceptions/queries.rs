@@ -22,7 +22,7 @@ use crate::events::Event;
 use crate::http::call::Call;
 use crate::http::paging::Paging;
 use crate::rules::access::Reach;
-use crate::rules::authority::Snapshot;
+use crate::rules::authority::{self, Snapshot};
 use crate::window;
 
 /// The request as it is now, or 404.
@@ -88,7 +88,7 @@ pub fn lapsed_of_event_for_update(
     let submitted = submitted_of_event_for_update(conn, event_id)?;
     Ok(submitted
         .into_iter()
-        .filter(|request| request.first_start <= now)
+        .filter(|request| authority::lapsed(true, request.first_start, now))
         .collect())
 }
 

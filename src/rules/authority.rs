@@ -1,8 +1,13 @@
-//! Who may decide this exception, and is it decided (R08, R09; domain section 5)?
+//! Who may decide this exception, is it decided, and does it still cover (R07–R09)?
 //!
-//! Authority follows from the appointments in force at the moment of asking, and from nothing else. The addressee chooses the route:
-//! the municipal director alone, or every concerned head and CEO, each for the own unit, unless the director decides instead.
-//! Nobody decides what they ask for or answer for.
+//! An exception is decided by an office, never by a role, a token or a machine: by the municipal director, or by the
+//! department heads and chief executives whose units arrange the event, each for the own unit. Offices come from the
+//! appointments in force at the moment that is judged, and from nothing else. [`route`] says which offices are asked,
+//! [`may_decide`] whether a person holds one of them, [`verdict`] what their decisions amount to, [`Snapshot`] what
+//! they were given for.
+//!
+//! An office is in conflict when anyone who holds it, in any capacity, is the requester or the responsible person:
+//! then nobody decides through it, so that no stand-in decides for the one they stand in for.
 
 use std::collections::BTreeSet;
 
@@ -12,11 +17,10 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::scope::UnitType;
-use crate::guideline::Text;
 
-/// An office that may decide exceptions.
+/// An office that may decide exceptions (R09).
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
 )]
 #[serde(rename_all = "camelCase")]
 pub enum OfficeType {
@@ -28,26 +32,26 @@ pub enum OfficeType {
     ChiefExecutive,
 }
 
-/// What an office decides.
+/// What an office decided.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
 )]
 #[serde(rename_all = "camelCase")]
 pub enum Outcome {
-    /// The exception is granted.
+    /// The exception may be made, as far as this office is concerned.
     Approved,
-    /// The exception is refused, finally for this request.
+    /// The exception may not be made.
     Rejected,
 }
 
-/// The office of a unit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// One office of one unit, whoever holds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Office {
     pub office_type: OfficeType,
     pub unit_id: Uuid,
 }
 
-/// Who holds an office at the moment, in whatever capacity.
+/// An appointment in force at the moment that is judged, in any capacity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Holder<'a> {
     pub appointment_id: Uuid,
@@ -55,350 +59,382 @@ pub struct Holder<'a> {
     pub person_ref: &'a str,
 }
 
-/// An organising unit: the units from the root down to it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Organiser<'a> {
-    pub chain: &'a [(Uuid, UnitType)],
-}
-
-/// What authority over a request is judged by.
+/// What the authority to decide a request depends on, at the moment that is judged.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestFacts<'a> {
     pub requester: &'a str,
+    /// The event's responsible person.
     pub responsible_person: &'a str,
     pub addressee: OfficeType,
-    /// The root, whose office is the director's.
+    /// The root of the unit tree, whose office the director's is.
     pub municipality: Uuid,
-    pub organisers: &'a [Organiser<'a>],
-    /// The appointments in force at the moment.
+    /// For each organiser the units from the root down to it.
+    pub organisers: &'a [Vec<(Uuid, UnitType)>],
+    /// At least every appointment in force to the concerned heads' offices and the director's.
     pub holders: &'a [Holder<'a>],
+    /// The version's `directorDecidesForCompanies`.
     pub director_decides_for_companies: bool,
+    /// The version's `requireAllHeads`.
     pub require_all_heads: bool,
+    /// In the order in which they were made.
     pub decisions: &'a [(Office, Outcome)],
 }
 
-/// Which decisions a request needs at the moment.
+/// The offices that are asked. Nobody in the service is when `required` is empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
-    /// The offices whose approval it needs, in a stable order: all of them, or any one where the version says so.
+    /// The approvals that are asked for, sorted: the concerned heads', or the director's alone.
     pub required: Vec<Office>,
-    /// May the director decide, alone or instead of the heads?
-    pub director_may_decide: bool,
-    /// Nobody in the service may decide.
-    pub decided_elsewhere: bool,
+    /// The director's office, when it may decide in place of all others.
+    pub director: Option<Office>,
 }
 
-/// How a request stands by the decisions there are.
+impl Route {
+    /// Whether the director may decide, alone or in place of the heads.
+    pub fn director_may_decide(&self) -> bool {
+        self.director.is_some()
+    }
+
+    /// Whether nobody in the service may decide: an HR administrator records what was decided elsewhere.
+    pub fn decided_elsewhere(&self) -> bool {
+        self.required.is_empty()
+    }
+
+    /// Every office whose decision counts, sorted, each once; it may be vacant.
+    pub fn offices(&self) -> Vec<Office> {
+        let all: BTreeSet<Office> = self.director.into_iter().chain(self.required()).collect();
+        all.into_iter().collect()
+    }
+
+    fn required(&self) -> impl Iterator<Item = Office> {
+        self.required.iter().copied()
+    }
+}
+
+/// What the decisions amount to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
+    /// A decision is still awaited.
     Open,
     Approved,
     Rejected,
 }
 
-/// Why a person may not decide or revoke.
+/// Why someone may not decide, revoke or record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Denial {
-    /// The requester and the responsible person never decide.
+    /// The person is the requester or the event's responsible person (I6).
     OwnRequest,
-    /// The person holds none of the offices that could.
-    WrongOffice { could: Vec<Office> },
-    /// The person holds several that could, and named none.
-    SeveralOffices { could: Vec<Office> },
-    /// Nobody in the service may decide.
+    /// Nobody in the service may decide this request.
     DecidedElsewhere,
-    /// The office has decided, or the request is decided.
+    /// These offices decide it, so there is nothing to record.
+    DecidedHere { could: Vec<Office> },
+    /// The person holds none of the offices that could, or not by the appointment that was named.
+    WrongOffice { could: Vec<Office> },
+    /// The person holds several of the offices that could, or one twice, and must name one of these appointments.
+    SeveralOffices { appointments: Vec<Uuid> },
+    /// This office's decision stands: the person's own, or the one that settled the request (I7).
     AlreadyDecided { office: Office },
 }
 
-/// The office and appointment by which a person decides.
+/// None of the organisers has a head of the kind that the request is addressed to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DecidesBy {
-    pub appointment_id: Uuid,
-    pub office: Office,
-}
+pub struct AddresseeNotConcerned;
 
-/// No organising unit has an office of the addressee's kind above it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NotConcerned;
-
-/// For each organising unit the office of the nearest department or company at or above it; `None` for one without,
-/// the municipality itself, which has only the director.
-pub fn concerned_heads(organisers: &[Organiser<'_>]) -> Vec<Option<Office>> {
-    let head = |organiser: &Organiser<'_>| {
-        organiser
-            .chain
-            .iter()
-            .rev()
-            .find_map(|(unit_id, unit_type)| {
-                let office_type = match unit_type {
-                    UnitType::Department => OfficeType::DepartmentHead,
-                    UnitType::Company => OfficeType::ChiefExecutive,
-                    UnitType::Municipality | UnitType::Unit | UnitType::PartlyOwnedCompany => {
-                        return None;
-                    }
-                };
-                Some(Office {
-                    office_type,
-                    unit_id: *unit_id,
-                })
+/// For each organiser the office of the nearest department or company at or above it; `None` for one without, the
+/// municipality itself.
+pub fn concerned_heads(
+    organisers: &[Vec<(Uuid, UnitType)>],
+) -> impl Iterator<Item = Option<Office>> {
+    organisers.iter().map(|chain| {
+        chain.iter().rev().find_map(|&(unit_id, unit_type)| {
+            let office_type = match unit_type {
+                UnitType::Department => OfficeType::DepartmentHead,
+                UnitType::Company => OfficeType::ChiefExecutive,
+                _ => return None,
+            };
+            Some(Office {
+                office_type,
+                unit_id,
             })
-    };
-    organisers.iter().map(head).collect()
+        })
+    })
 }
 
-/// A request can be put to the director, or to the kind of a concerned head.
-pub fn check_addressee(facts: &RequestFacts<'_>) -> Result<(), NotConcerned> {
-    let concerned = concerned_heads(facts.organisers);
-    let is_concerned = concerned
-        .iter()
+/// A request may always be addressed to the director; to a department head or a chief executive only when one is
+/// concerned.
+pub fn check_addressee(
+    addressee: OfficeType,
+    organisers: &[Vec<(Uuid, UnitType)>],
+) -> Result<(), AddresseeNotConcerned> {
+    let concerned = concerned_heads(organisers)
         .flatten()
-        .any(|office| office.office_type == facts.addressee);
-    if facts.addressee == OfficeType::MunicipalDirector || is_concerned {
+        .any(|head| head.office_type == addressee);
+    if concerned || addressee == OfficeType::MunicipalDirector {
         Ok(())
     } else {
-        Err(NotConcerned)
+        Err(AddresseeNotConcerned)
     }
 }
 
-/// Which decisions the request needs now.
-pub fn route(facts: &RequestFacts<'_>) -> Route {
-    let director = Office {
-        office_type: OfficeType::MunicipalDirector,
-        unit_id: facts.municipality,
-    };
-    let concerned = concerned_heads(facts.organisers);
-    let heads: BTreeSet<Office> = concerned.iter().flatten().copied().collect();
-
-    let company_is_concerned = heads
-        .iter()
-        .any(|office| office.office_type == OfficeType::ChiefExecutive);
-    let director_may_decide = !facts.is_involved(director)
-        && (facts.director_decides_for_companies || !company_is_concerned);
-    // an organiser without a head, or a head who is one of the involved, leaves the director alone
-    let director_alone = facts.addressee == OfficeType::MunicipalDirector
-        || concerned.contains(&None)
-        || heads.iter().any(|office| facts.is_involved(*office));
-    let director_asks = facts.holds(facts.requester, director);
-
-    if director_asks || director_alone && !director_may_decide {
+/// Which offices are asked to decide the request.
+pub fn route(facts: &RequestFacts) -> Route {
+    let director = facts.director();
+    if facts.is_held_by(director, facts.requester) {
+        // no head decides what the director, their superior, asks for
         return Route {
             required: Vec::new(),
-            director_may_decide: false,
-            decided_elsewhere: true,
+            director: None,
         };
     }
-    Route {
-        required: if director_alone {
-            vec![director]
-        } else {
+    let company_concerned = concerned_heads(facts.organisers)
+        .flatten()
+        .any(|head| head.office_type == OfficeType::ChiefExecutive);
+    let director = (!facts.is_in_conflict(director)
+        && (facts.director_decides_for_companies || !company_concerned))
+        .then_some(director);
+    // only when every organiser has a head
+    let heads: Option<BTreeSet<Office>> = concerned_heads(facts.organisers).collect();
+    let required = match heads {
+        Some(heads)
+            if facts.addressee != OfficeType::MunicipalDirector
+                && !heads.iter().any(|head| facts.is_in_conflict(*head)) =>
+        {
             heads.into_iter().collect()
-        },
-        director_may_decide,
-        decided_elsewhere: false,
+        }
+        _ => director.into_iter().collect(),
+    };
+    Route { required, director }
+}
+
+/// May the person decide the request now, and by which appointment? Who holds several of the offices that could names
+/// the appointment.
+///
+/// Whether the request is submitted, not stale and before the first start is for the caller to ask.
+pub fn may_decide<'a>(
+    facts: &RequestFacts<'a>,
+    person: &str,
+    named: Option<Uuid>,
+) -> Result<Holder<'a>, Denial> {
+    if facts.is_own(person) {
+        return Err(Denial::OwnRequest);
+    }
+    let route = route(facts);
+    if route.decided_elsewhere() {
+        return Err(Denial::DecidedElsewhere);
+    }
+    let could = route.offices();
+    let held: Vec<Holder> = facts
+        .held_by(person)
+        .filter(|held| could.contains(&held.office))
+        .filter(|held| named.is_none_or(|id| id == held.appointment_id))
+        .collect();
+    if held.is_empty() {
+        return Err(Denial::WrongOffice { could });
+    }
+    let settled = verdict(facts) != Verdict::Open;
+    let standing = facts.decisions.iter().rev().find(|(office, _)| {
+        could.contains(office) && (settled || held.iter().all(|held| held.office == *office))
+    });
+    if let Some(&(office, _)) = standing {
+        return Err(Denial::AlreadyDecided { office });
+    }
+    match held[..] {
+        [held] => Ok(held),
+        _ => Err(Denial::SeveralOffices {
+            appointments: held.iter().map(|held| held.appointment_id).collect(),
+        }),
     }
 }
 
-/// How the request stands by its decisions. Those of offices that are not required count only if they are the director's,
-/// when the director may decide.
-pub fn verdict(facts: &RequestFacts<'_>) -> Verdict {
+/// What the decisions amount to at the moment of the last of them.
+///
+/// It is stored then, as the request's status: appointments that change later do not change it. Until then a decision
+/// counts only while its office is one of those asked.
+pub fn verdict(facts: &RequestFacts) -> Verdict {
     let route = route(facts);
-    let of = |office: &Office| {
-        facts
-            .decisions
-            .iter()
-            .find(|(decided, _)| decided == office)
-            .map(|(_, outcome)| *outcome)
-    };
-    let director = facts
-        .decisions
-        .iter()
-        .find(|(office, _)| office.office_type == OfficeType::MunicipalDirector)
-        .map(|(_, outcome)| *outcome)
-        .filter(|_| route.director_may_decide);
-    let required: Vec<Option<Outcome>> = route.required.iter().map(of).collect();
-    let approves = |outcome: &Option<Outcome>| *outcome == Some(Outcome::Approved);
-
-    if director == Some(Outcome::Rejected) || required.contains(&Some(Outcome::Rejected)) {
-        Verdict::Rejected
-    } else if director == Some(Outcome::Approved)
-        || !required.is_empty() && required.iter().all(approves)
-        || !facts.require_all_heads && required.iter().any(approves)
+    if route.decided_elsewhere() {
+        return Verdict::Open;
+    }
+    let has = |office: Office, outcome| facts.decisions.contains(&(office, outcome));
+    let approved = |office| has(office, Outcome::Approved);
+    if route
+        .offices()
+        .into_iter()
+        .any(|office| has(office, Outcome::Rejected))
     {
+        return Verdict::Rejected;
+    }
+    let by_heads = if facts.require_all_heads {
+        route.required().all(approved)
+    } else {
+        route.required().any(approved)
+    };
+    if by_heads || route.director.is_some_and(approved) {
         Verdict::Approved
     } else {
         Verdict::Open
     }
 }
 
-/// May this person decide now, and by which office? Someone with several offices that could names the appointment.
-pub fn may_decide(
-    facts: &RequestFacts<'_>,
-    person: &str,
-    named: Option<Uuid>,
-) -> Result<DecidesBy, Denial> {
-    if facts.is_person_involved(person) {
+/// May the person revoke the approval: by an office that approved, before that of the director?
+///
+/// Whether the request is approved and before the first start is for the caller to ask.
+pub fn may_revoke<'a>(facts: &RequestFacts<'a>, person: &str) -> Result<Holder<'a>, Denial> {
+    if facts.is_own(person) {
         return Err(Denial::OwnRequest);
     }
-    let route = route(facts);
-    if route.decided_elsewhere {
-        return Err(Denial::DecidedElsewhere);
-    }
-    let could = route.offices(facts.municipality);
-    let held: Vec<&Holder<'_>> = facts
-        .holders
-        .iter()
-        .filter(|holder| holder.person_ref == person && could.contains(&holder.office))
-        .filter(|holder| named.is_none_or(|named| holder.appointment_id == named))
-        .collect();
-    let offices: BTreeSet<Office> = held.iter().map(|holder| holder.office).collect();
-    let Some(by) = held.first() else {
-        return Err(Denial::WrongOffice { could });
-    };
-    if offices.len() > 1 {
-        return Err(Denial::SeveralOffices {
-            could: offices.into_iter().collect(),
-        });
-    }
-    let decided = facts
-        .decisions
-        .iter()
-        .any(|(office, _)| *office == by.office);
-    if decided || verdict(facts) != Verdict::Open {
-        return Err(Denial::AlreadyDecided { office: by.office });
-    }
-    Ok(DecidesBy {
-        appointment_id: by.appointment_id,
-        office: by.office,
-    })
-}
-
-/// May this person revoke the approval: as an office that approved, or as the director?
-pub fn may_revoke(facts: &RequestFacts<'_>, person: &str) -> Result<Office, Denial> {
-    if facts.is_person_involved(person) {
-        return Err(Denial::OwnRequest);
-    }
-    let director = Office {
-        office_type: OfficeType::MunicipalDirector,
-        unit_id: facts.municipality,
-    };
-    let approved = facts
-        .decisions
-        .iter()
-        .filter(|(_, outcome)| *outcome == Outcome::Approved)
-        .map(|(office, _)| *office);
-    let could: BTreeSet<Office> = approved.chain([director]).collect();
-    could
-        .iter()
-        .copied()
-        .find(|office| facts.holds(person, *office))
-        .ok_or(Denial::WrongOffice {
-            could: could.into_iter().collect(),
+    let approved = |office| facts.decisions.contains(&(office, Outcome::Approved));
+    let director = facts.director();
+    facts
+        .held_by(person)
+        .filter(|held| held.office == director || approved(held.office))
+        .min_by_key(|held| (!approved(held.office), held.office, held.appointment_id))
+        .ok_or_else(|| {
+            let could: BTreeSet<Office> = facts
+                .decisions
+                .iter()
+                .map(|(office, _)| *office)
+                .filter(|office| approved(*office))
+                .chain([director])
+                .collect();
+            Denial::WrongOffice {
+                could: could.into_iter().collect(),
+            }
         })
 }
 
-impl RequestFacts<'_> {
-    fn holds(&self, person: &str, office: Office) -> bool {
-        self.holders
-            .iter()
-            .any(|holder| holder.office == office && holder.person_ref == person)
+/// May the person, an HR administrator, record what was decided elsewhere? Recording is not deciding.
+pub fn may_record(facts: &RequestFacts, person: &str) -> Result<(), Denial> {
+    if facts.is_own(person) {
+        return Err(Denial::OwnRequest);
+    }
+    let route = route(facts);
+    if route.decided_elsewhere() {
+        Ok(())
+    } else {
+        Err(Denial::DecidedHere {
+            could: route.offices(),
+        })
+    }
+}
+
+impl<'a> RequestFacts<'a> {
+    fn director(&self) -> Office {
+        Office {
+            office_type: OfficeType::MunicipalDirector,
+            unit_id: self.municipality,
+        }
     }
 
-    fn is_person_involved(&self, person: &str) -> bool {
+    fn is_own(&self, person: &str) -> bool {
         person == self.requester || person == self.responsible_person
     }
 
-    /// Does the requester or the responsible person hold the office? Then no one acting for them counts either.
-    fn is_involved(&self, office: Office) -> bool {
-        self.holds(self.requester, office) || self.holds(self.responsible_person, office)
+    fn held_by(&self, person: &str) -> impl Iterator<Item = Holder<'a>> {
+        self.holders
+            .iter()
+            .filter(move |held| held.person_ref == person)
+            .copied()
+    }
+
+    fn is_held_by(&self, office: Office, person: &str) -> bool {
+        self.held_by(person).any(|held| held.office == office)
+    }
+
+    fn is_in_conflict(&self, office: Office) -> bool {
+        self.is_held_by(office, self.requester) || self.is_held_by(office, self.responsible_person)
     }
 }
 
-impl Route {
-    /// The offices that could decide.
-    fn offices(&self, municipality: Uuid) -> Vec<Office> {
-        let director = Office {
-            office_type: OfficeType::MunicipalDirector,
-            unit_id: municipality,
-        };
-        let instead = self.director_may_decide.then_some(director);
-        let all: BTreeSet<Office> = self.required.iter().copied().chain(instead).collect();
-        all.into_iter().collect()
-    }
-}
-
-/// What a decision is made about: each occasion's start, end and venue, and the organisers.
+/// What an exception was asked for, as it was at submission. Stored as JSON.
+///
+/// Equal to the event's snapshot now unless the request is stale; a stale approval covers nothing (I4).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Snapshot {
-    pub occasions: Vec<SnapshotOccasion>,
-    pub organisers: Vec<Uuid>,
+    /// Sorted.
+    occasions: Vec<SnapshotOccasion>,
+    /// Sorted.
+    organisers: Vec<Uuid>,
 }
 
-/// An occasion as a decision knows it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+/// One occasion of a [`Snapshot`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SnapshotOccasion {
     pub starts_at: DateTime<Utc>,
     pub ends_at: DateTime<Utc>,
+    /// `None` when digital or undecided.
     pub venue_id: Option<Uuid>,
 }
 
-/// How an event differs from what was asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+/// What differs between the event as it was when the exception was asked for and as it is now.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub enum Difference {
-    Times,
-    Venues,
+    /// An occasion was added, removed or moved in time.
+    Occasions,
+    /// A venue was changed.
+    Venue,
+    /// The organising units were changed.
     Organisers,
 }
 
-impl Difference {
-    /// The same in words.
-    pub fn text(self) -> Text {
-        match self {
-            Difference::Times => Text::new(
-                "Tillfällenas start eller slut är inte desamma.",
-                "The starts or ends of the occasions are not the same.",
-            ),
-            Difference::Venues => {
-                Text::new("Lokalerna är inte desamma.", "The venues are not the same.")
-            }
-            Difference::Organisers => Text::new(
-                "De arrangerande enheterna är inte desamma.",
-                "The organising units are not the same.",
-            ),
+impl Snapshot {
+    /// The same for the same event in whatever order its parts come.
+    pub fn new(mut occasions: Vec<SnapshotOccasion>, mut organisers: Vec<Uuid>) -> Snapshot {
+        occasions.sort_unstable();
+        organisers.sort_unstable();
+        Snapshot {
+            occasions,
+            organisers,
         }
+    }
+
+    /// The first start; `None` without occasions, which no event is.
+    pub fn first_start(&self) -> Option<DateTime<Utc>> {
+        self.occasions.first().map(|occasion| occasion.starts_at)
+    }
+
+    /// What differs in the event as it is now. The request is stale unless nothing does.
+    pub fn differences(&self, now: &Snapshot) -> Vec<Difference> {
+        let times_differ = !self.times().eq(now.times());
+        let venues_differ = if times_differ {
+            self.venues() != now.venues()
+        } else {
+            self.occasions != now.occasions
+        };
+        [
+            (times_differ, Difference::Occasions),
+            (venues_differ, Difference::Venue),
+            (self.organisers != now.organisers, Difference::Organisers),
+        ]
+        .into_iter()
+        .filter_map(|(differs, difference)| differs.then_some(difference))
+        .collect()
+    }
+
+    fn times(&self) -> impl Iterator<Item = (DateTime<Utc>, DateTime<Utc>)> {
+        self.occasions
+            .iter()
+            .map(|occasion| (occasion.starts_at, occasion.ends_at))
+    }
+
+    fn venues(&self) -> BTreeSet<Option<Uuid>> {
+        self.occasions
+            .iter()
+            .map(|occasion| occasion.venue_id)
+            .collect()
     }
 }
 
-impl Snapshot {
-    /// How the event now differs from this; nothing while the request is not stale. The order of things does not matter.
-    pub fn differences(&self, now: &Snapshot) -> Vec<Difference> {
-        fn sorted<T: Ord>(items: impl Iterator<Item = T>) -> Vec<T> {
-            let mut items: Vec<T> = items.collect();
-            items.sort();
-            items
-        }
-        let times = |snapshot: &Snapshot| {
-            sorted(
-                snapshot
-                    .occasions
-                    .iter()
-                    .map(|occasion| (occasion.starts_at, occasion.ends_at)),
-            )
-        };
-        let occasions = |snapshot: &Snapshot| sorted(snapshot.occasions.iter().cloned());
-        let organisers = |snapshot: &Snapshot| sorted(snapshot.organisers.iter().copied());
-        let mut differences = Vec::new();
-        if times(self) != times(now) {
-            differences.push(Difference::Times);
-        } else if occasions(self) != occasions(now) {
-            differences.push(Difference::Venues);
-        }
-        if organisers(self) != organisers(now) {
-            differences.push(Difference::Organisers);
-        }
-        differences
-    }
+/// Has a request lapsed? It is still submitted, and the first start in its snapshot has come.
+pub fn lapsed(submitted: bool, first_start: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+    submitted && first_start <= now
 }
+
+#[cfg(test)]
+mod tests;

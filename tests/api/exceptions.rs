@@ -440,7 +440,7 @@ fn a_changed_venue_makes_the_approval_stale_and_changing_it_back_ends_that() {
     let refused = offices
         .decide(&offices.education_head, &asked, "approved")
         .expect_problem(409, "event-changed");
-    assert_eq!(refused.body["errors"][0]["code"], "venues");
+    assert_eq!(refused.body["errors"][0]["code"], "venue");
     offices.move_to(&event, &hedemora.castle);
     offices
         .decide(&offices.education_head, &asked, "approved")
