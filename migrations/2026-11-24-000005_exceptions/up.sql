@@ -93,9 +93,9 @@ begin
         'organisers', (select jsonb_agg(o.unit_id order by o.unit_id) from event_organisers o where o.event_id = event));
 end $$;
 
--- A request is stale while the event differs from what it was when it was asked for; changing back ends it.
+-- A request, submitted or approved, is stale while the event differs from what it was when it was asked for; changing back ends it.
 create view exception_request_details as
-select r.*, r.snapshot <> event_snapshot(r.event_id) as stale from exception_requests r;
+select r.*, r.status in ('submitted', 'approved') and r.snapshot <> event_snapshot(r.event_id) as stale from exception_requests r;
 
 -- Which approved request, if any, covers each rule of an event now.
 create function event_exceptions(event uuid) returns table (rule_id text, request_id uuid)

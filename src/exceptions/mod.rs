@@ -76,6 +76,26 @@ pub struct StoredRequest {
     pub stale: bool,
 }
 
+impl StoredRequest {
+    /// Where it is in its life at this moment: what is still submitted when the event starts, as it was asked for, has lapsed.
+    pub fn status_at(&self, now: DateTime<Utc>) -> RequestStatus {
+        if authority::lapsed(
+            self.status == RequestStatus::Submitted,
+            self.first_start,
+            now,
+        ) {
+            RequestStatus::Lapsed
+        } else {
+            self.status
+        }
+    }
+
+    /// Only what is submitted or approved can be stale; what is over has nothing left to cover.
+    fn is_stale_at(&self, now: DateTime<Utc>) -> bool {
+        self.stale && self.status_at(now) != RequestStatus::Lapsed
+    }
+}
+
 /// A request for an exception from rules of the guideline.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -465,11 +485,6 @@ pub fn show(
         authority::route,
     );
     let recorded_decision = queries::recorded_decision(conn, stored.id)?;
-    let lapsed = authority::lapsed(
-        stored.status == RequestStatus::Submitted,
-        stored.first_start,
-        call.now,
-    );
     Ok(ExceptionRequest {
         id: stored.id,
         event_id: stored.event_id,
@@ -481,12 +496,8 @@ pub fn show(
         decision_needed_by: stored.decision_needed_by,
         previous_request_id: stored.previous_request_id,
         requested_by: stored.requested_by.clone(),
-        status: if lapsed {
-            RequestStatus::Lapsed
-        } else {
-            stored.status
-        },
-        stale: stored.stale,
+        status: stored.status_at(call.now),
+        stale: stored.is_stale_at(call.now),
         required_approvals: approvals(&route, decisions),
         director_may_decide: route.director_may_decide(),
         decided_elsewhere: route.decided_elsewhere(),
@@ -590,8 +601,10 @@ pub fn submit(
         }
     }
     // what has lapsed makes room for what is asked now
-    for lapsed in queries::lapsed_of_event_for_update(conn, event.id, call.now)? {
-        set_status(conn, call, event, &lapsed, RequestStatus::Lapsed)?;
+    for stored in queries::submitted_of_event_for_update(conn, event.id)? {
+        if stored.status_at(call.now) == RequestStatus::Lapsed {
+            set_status(conn, call, event, &stored, RequestStatus::Lapsed)?;
+        }
     }
 
     queries::insert(conn, call, id, event, new)?;
@@ -689,6 +702,9 @@ pub fn awaits(
     stored: &StoredRequest,
     authority: &Authority,
 ) -> Result<bool, Error> {
+    if never_decides(call) {
+        return Ok(false);
+    }
     let decisions = queries::decisions(conn, stored.id)?;
     let person = &call.actor.person;
     let may = authority.ask(
@@ -700,6 +716,11 @@ pub fn awaits(
     Ok(matches!(may, Ok(_) | Err(Denial::SeveralOffices { .. })))
 }
 
+/// An HR administrator never decides nor revokes, whatever office they hold.
+fn never_decides(call: &Call) -> bool {
+    call.actor.roles.contains(&Role::HrAdministrator)
+}
+
 /// 403 unless the caller holds an office that may decide the request, whether or not it has decided already.
 pub fn expect_may_decide(
     conn: &mut PgConnection,
@@ -708,8 +729,7 @@ pub fn expect_may_decide(
     named: Option<Uuid>,
 ) -> Result<(), Error> {
     call.may_with_offices(conn, Action::ReadPlanning(&event.facts()))?;
-    // never an administrator, whatever office they hold
-    if call.actor.roles.contains(&Role::HrAdministrator) {
+    if never_decides(call) {
         return Err(Error::new(Code::Forbidden));
     }
     let authority = Authority::read(conn, call, event)?;
@@ -730,7 +750,7 @@ pub fn expect_may_revoke(
     (event, stored): (&Event, &StoredRequest),
 ) -> Result<(), Error> {
     call.may_with_offices(conn, Action::ReadPlanning(&event.facts()))?;
-    if call.actor.roles.contains(&Role::HrAdministrator) {
+    if never_decides(call) {
         return Err(Error::new(Code::Forbidden));
     }
     let authority = Authority::read(conn, call, event)?;
@@ -753,6 +773,9 @@ pub fn withdraw(
     event: &Event,
     stored: &StoredRequest,
 ) -> Result<ExceptionRequest, Error> {
+    if stored.status_at(call.now) == RequestStatus::Lapsed {
+        return Err(Error::new(Code::RequestNotOpen));
+    }
     expect_open(stored, &queries::decisions(conn, stored.id)?)?;
     set_status(conn, call, event, stored, RequestStatus::Withdrawn)
 }
@@ -805,10 +828,12 @@ pub fn record(
     set_status(conn, call, event, stored, status)
 }
 
-/// Withdraws the open requests of an event that is cancelled, each with its change entry.
+/// Withdraws the open requests of an event that is cancelled, each with its change entry; one that has lapsed stays so.
 pub fn withdraw_open(conn: &mut PgConnection, call: &Call, event: &Event) -> Result<(), Error> {
     for stored in queries::submitted_of_event_for_update(conn, event.id)? {
-        set_status(conn, call, event, &stored, RequestStatus::Withdrawn)?;
+        if stored.status_at(call.now) == RequestStatus::Submitted {
+            set_status(conn, call, event, &stored, RequestStatus::Withdrawn)?;
+        }
     }
     Ok(())
 }

@@ -22,7 +22,7 @@ use crate::events::Event;
 use crate::http::call::Call;
 use crate::http::paging::Paging;
 use crate::rules::access::Reach;
-use crate::rules::authority::{self, Snapshot};
+use crate::rules::authority::Snapshot;
 use crate::window;
 
 /// The request as it is now, or 404.
@@ -77,19 +77,6 @@ pub fn submitted_of_event_for_update(
         .order(details::id)
         .select(StoredRequest::as_select())
         .load(conn)?)
-}
-
-/// Those of them that have lapsed.
-pub fn lapsed_of_event_for_update(
-    conn: &mut PgConnection,
-    event_id: Uuid,
-    now: DateTime<Utc>,
-) -> Result<Vec<StoredRequest>, Error> {
-    let submitted = submitted_of_event_for_update(conn, event_id)?;
-    Ok(submitted
-        .into_iter()
-        .filter(|request| authority::lapsed(true, request.first_start, now))
-        .collect())
 }
 
 /// Stores a request with a snapshot of its event. Two open requests for one rule break a named constraint.
@@ -396,13 +383,13 @@ fn matching<'a>(
     if let Some(ids) = mine {
         query = query.filter(details::id.eq_any(ids));
     }
+    // the SQL of StoredRequest::status_at: lapsed is derived until a new request takes its place
+    let is_lapsed = || {
+        details::status
+            .eq(RequestStatus::Submitted)
+            .and(details::first_start.le(now))
+    };
     if let Some(statuses) = &filter.status {
-        // lapsed is derived until a new request takes its place
-        let is_lapsed = || {
-            details::status
-                .eq(RequestStatus::Submitted)
-                .and(details::first_start.le(now))
-        };
         let stored: Vec<RequestStatus> = statuses.clone();
         let plain = details::status
             .eq_any(stored)
@@ -428,7 +415,12 @@ fn matching<'a>(
         query = query.filter(details::decision_needed_by.lt(day));
     }
     if let Some(stale) = filter.stale {
-        query = query.filter(details::stale.eq(stale));
+        let is_stale = details::stale.and(diesel::dsl::not(is_lapsed()));
+        query = if stale {
+            query.filter(is_stale)
+        } else {
+            query.filter(diesel::dsl::not(is_stale))
+        };
     }
     query
 }

@@ -420,8 +420,8 @@ fn every_get_of_the_document_answers_200_with_its_own_examples() {
 fn there_is_a_request_in_every_state() {
     let (app, hr) = demo();
     for (number, status, stale, decided) in [
-        (1, "rejected", true, 1),
-        (2, "withdrawn", true, 0),
+        (1, "rejected", false, 1),
+        (2, "withdrawn", false, 0),
         (3, "submitted", false, 0),
         (4, "submitted", false, 1),
         (5, "approved", false, 1),

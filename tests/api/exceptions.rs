@@ -489,6 +489,9 @@ fn nothing_is_decided_or_revoked_at_or_after_the_first_start() {
         .act(&offices.education_head, &one, "revocation", None)
         .expect_problem(409, "too-late");
     assert_eq!(offices.status(&two), "lapsed");
+    offices
+        .act(&offices.hedemora.hr, &two, "withdrawal", None)
+        .expect_problem(409, "request-not-open");
     let lapsed = offices
         .hedemora
         .app
