@@ -6,16 +6,16 @@ use kompetens::rules::access::Role;
 use serde_json::{Value, json};
 
 /// The group with its offices: a director, two heads, a CEO.
-struct Offices {
-    hedemora: Hedemora,
-    director: Caller,
-    education_head: Caller,
-    care_head: Caller,
-    ceo: Caller,
+pub struct Offices {
+    pub hedemora: Hedemora,
+    pub director: Caller,
+    pub education_head: Caller,
+    pub care_head: Caller,
+    pub ceo: Caller,
 }
 
 impl Offices {
-    fn new() -> Offices {
+    pub fn new() -> Offices {
         let hedemora = Hedemora::new();
         for (person, unit) in [
             ("person-director", &hedemora.municipality),
@@ -62,7 +62,7 @@ impl Offices {
         offices
     }
 
-    fn appoint(&self, office: &str, unit: &str, person: &str, more: Value) -> Reply {
+    pub fn appoint(&self, office: &str, unit: &str, person: &str, more: Value) -> Reply {
         let mut body = json!({"officeType": office, "unitId": unit, "personRef": person, "capacity": "ordinary", "validFrom": "2020-01-01"});
         for (name, value) in more.as_object().expect("an object") {
             body[name] = value.clone();
@@ -74,7 +74,7 @@ impl Offices {
     }
 
     /// A day in the castle, which no contract covers, organised by these units and answered for by the planner.
-    fn off_the_ladder(&self, units: &[&str]) -> String {
+    pub fn off_the_ladder(&self, units: &[&str]) -> String {
         let mut event = self.hedemora.planning_day(&self.hedemora.castle);
         event["organisingUnitIds"] = json!(units);
         self.hedemora
@@ -84,7 +84,7 @@ impl Offices {
             .id()
     }
 
-    fn ask_as(&self, caller: &Caller, event: &str, addressee: &str) -> Reply {
+    pub fn ask_as(&self, caller: &Caller, event: &str, addressee: &str) -> Reply {
         self.hedemora.app.post(
             caller,
             &format!("/events/{event}/exception-requests"),
@@ -93,11 +93,11 @@ impl Offices {
     }
 
     /// HR asks, so that every head may decide.
-    fn ask(&self, event: &str, addressee: &str) -> Reply {
+    pub fn ask(&self, event: &str, addressee: &str) -> Reply {
         self.ask_as(&self.hedemora.hr, event, addressee).expect(201)
     }
 
-    fn decide(&self, caller: &Caller, request: &str, outcome: &str) -> Reply {
+    pub fn decide(&self, caller: &Caller, request: &str, outcome: &str) -> Reply {
         let body =
             json!({"outcome": outcome, "reasons": "Det finns skäl.", "noConflictOfInterest": true});
         self.hedemora.app.post(
@@ -107,7 +107,7 @@ impl Offices {
         )
     }
 
-    fn act(&self, caller: &Caller, request: &str, action: &str, body: Option<&Value>) -> Reply {
+    pub fn act(&self, caller: &Caller, request: &str, action: &str, body: Option<&Value>) -> Reply {
         let path = format!("/exception-requests/{request}");
         let etag = self
             .read(request)
@@ -124,18 +124,18 @@ impl Offices {
         )
     }
 
-    fn read(&self, request: &str) -> Reply {
+    pub fn read(&self, request: &str) -> Reply {
         self.hedemora
             .app
             .get(&self.hedemora.hr, &format!("/exception-requests/{request}"))
             .expect(200)
     }
 
-    fn status(&self, request: &str) -> Value {
+    pub fn status(&self, request: &str) -> Value {
         self.read(request).body["status"].clone()
     }
 
-    fn ladder(&self, event: &str) -> String {
+    pub fn ladder(&self, event: &str) -> String {
         let compliance = self
             .hedemora
             .app
@@ -153,7 +153,7 @@ impl Offices {
             .to_owned()
     }
 
-    fn move_to(&self, event: &str, venue: &str) {
+    pub fn move_to(&self, event: &str, venue: &str) {
         let path = format!("/events/{event}");
         let mut occasion = self
             .hedemora

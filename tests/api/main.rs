@@ -17,6 +17,7 @@ mod demo;
 mod docs;
 mod events;
 mod exceptions;
+mod exceptions_properties;
 mod follow_ups;
 mod gate;
 mod guideline;
