@@ -325,11 +325,15 @@ fn welcome(config: &Config, issuer: &Issuer) -> Result<String, String> {
          Swagger UI   {url}/docs/   (Authorize, and paste the token)\n\
          Operations   http://{operations}/readyz   /metrics\n\n\
          A token for an HR administrator, good for 12 hours\n\
-         (others: {program} token --person person-0003 --role planner --unit UNIT_ID):\n\n\
+         (others: {data}{program} token --person person-0003 --role planner --unit {unit}):\n\n\
          {token}\n\n\
          What does a planned event still lack, and what to do about it?\n\n\
          curl -s -H 'Authorization: Bearer {token}' {url}{BASE}/events/{event}/compliance\n\n",
         operations = config.operations_address,
+        data = environment("KOMPETENS_DATA")
+            .map(|data| format!("KOMPETENS_DATA='{data}' "))
+            .unwrap_or_default(),
+        unit = "0190a000-0000-7000-8000-000000000101",
         program = std::env::args()
             .next()
             .unwrap_or_else(|| "kompetens".to_owned()),

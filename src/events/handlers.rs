@@ -72,10 +72,10 @@ pub struct EventFilter {
     #[param(required = false, explode = false, min_items = 1, max_items = 50, example = json!(["person-0003"]))]
     pub responsible_person: Option<Vec<String>>,
     /// Only events with an occasion on or after this day (Stockholm).
-    #[param(required = false, example = "2026-01-01")]
+    #[param(required = false, example = "2020-01-01")]
     pub from: Option<NaiveDate>,
     /// Only events with an occasion on or before this day (Stockholm).
-    #[param(required = false, example = "2026-12-31")]
+    #[param(required = false, example = "2199-12-31")]
     pub to: Option<NaiveDate>,
     /// Only events that contribute to one of these business goals.
     #[param(required = false, explode = false, min_items = 1, max_items = 50, example = json!(["0190a000-0000-7000-8000-000000000401"]))]
@@ -106,7 +106,7 @@ pub struct EventFilter {
     )]
     pub q: Option<String>,
     /// Only events changed at or after this moment.
-    #[param(required = false, example = "2026-09-01T00:00:00Z")]
+    #[param(required = false, example = "2020-01-01T00:00:00Z")]
     pub updated_since: Option<DateTime<Utc>>,
     /// The order; `-` is descending.
     #[param(required = false, inline, example = "firstStart")]
@@ -426,7 +426,7 @@ async fn list_status_changes(
 #[utoipa::path(
     tag = "events",
     params(EventPath, IfMatch),
-    request_body = NewStatusChange,
+    request_body(content = NewStatusChange, example = json!({"status": "confirmed"})),
     responses((status = 200, description = "The event in its new status.", body = Event)),
 )]
 #[post("/kompetens/v1/events/{eventId}/status-changes")]

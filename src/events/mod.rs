@@ -168,7 +168,6 @@ pub struct Occasion {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NewOccasion {
     /// In a change: the occasion that this is. Absent for a new one; an equal start and end keeps its id too.
-    #[schema(example = "0190a000-0000-7000-8000-000000001101")]
     pub id: Option<Uuid>,
     /// When it starts; any offset.
     #[schema(example = "2026-10-05T08:30:00+02:00")]

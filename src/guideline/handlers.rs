@@ -108,7 +108,46 @@ async fn get_guideline_version(
 /// Only HR administrators may.
 #[utoipa::path(
     tag = "guideline",
-    request_body = NewGuidelineVersion,
+    request_body(content = NewGuidelineVersion, example = json!({
+        "versionLabel": "2027:1",
+        "validFrom": "2030-01-01",
+        "municipalityCode": "2083",
+        "title": {"sv": "Riktlinje för lärande", "en": "Guideline for learning"},
+        "titles": {"officeTypes": {}, "eventKinds": {}, "forms": {}, "roles": {}},
+        "questions": [
+            {
+                "id": "purpose",
+                "section": {"sv": "Syfte", "en": "Purpose"},
+                "text": {"sv": "Varför?", "en": "Why?"},
+                "answerKind": "text",
+                "weight": "advisory",
+            },
+            {
+                "id": "followUp",
+                "section": {"sv": "Uppföljning", "en": "Follow-up"},
+                "text": {"sv": "Hur följs det upp?", "en": "How is it followed up?"},
+                "answerKind": "followUps",
+                "weight": "advisory",
+            },
+        ],
+        "goals": [{"id": "improve", "text": {"sv": "Bli bättre", "en": "Improve"}}],
+        "desiredEffects": [{"id": "quality", "text": {"sv": "Kvalitet", "en": "Quality"}}],
+        "ladder": [
+            {"id": "own", "place": "ownPremises", "requires": "nothing"},
+            {"id": "procured", "place": "procuredLocal", "requires": "nothing"},
+        ],
+        "settings": {
+            "followUpDueDays": 60,
+            "dueSoonDays": 14,
+            "directorDecidesForCompanies": true,
+            "requireAllHeads": true,
+            "decisionBasis": {
+                "municipalDirector": "execution",
+                "departmentHead": "execution",
+                "chiefExecutive": "companyManagement",
+            },
+        },
+    })),
     responses((status = 201, description = "The guideline version was stored.", body = GuidelineVersion)),
 )]
 #[post("/kompetens/v1/guideline-versions")]

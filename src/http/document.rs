@@ -142,6 +142,7 @@ pub fn complete(collected: OpenApi) -> Value {
         .collect();
     for (path, method, _) in &operations {
         let operation = &mut paths[path][method];
+        without_prefilled_parameters(operation);
         complete_operation(operation, path, method, &document["components"]);
         add_links(operation, path, method, &operations);
     }
@@ -211,15 +212,13 @@ fn add_components(components: &mut Value) {
         "traceparent": {
             "name": "traceparent", "in": "header", "required": false,
             "description": "The caller's trace (W3C Trace Context), which the log and the answer then name.",
-            "schema": {"type": "string", "pattern": "^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"},
-            "example": TRACEPARENT
+            "schema": {"type": "string", "pattern": "^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"}
         },
         "Idempotency-Key": {
             "name": "Idempotency-Key", "in": "header", "required": false,
             "description": "A key of the caller's choice for this request. The same request with the same key, within 24 hours, \
                 is done once and answered alike.",
-            "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
-            "example": "b7c1e0a4-6f0e-4c55-9d0a-2f6d7c0a9b11"
+            "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"}
         },
     });
     components["schemas"]["Problem"] = problem_schema();
@@ -378,6 +377,24 @@ fn complete_schemas(value: &mut Value) {
             others.for_each(|(_, member)| complete_schemas(member));
         }
         _ => {}
+    }
+}
+
+/// Swagger UI sends every example of a parameter unless it is erased: all filters at once find nothing, and a tag or a key
+/// that is always the same is refused. Only what a path needs has one, and dates, of which the national profile asks it.
+fn without_prefilled_parameters(operation: &mut Value) {
+    let parameters = operation["parameters"].as_array_mut().into_iter().flatten();
+    for parameter in parameters.filter_map(Value::as_object_mut) {
+        let is_date = parameter["schema"]["format"]
+            .as_str()
+            .is_some_and(|format| format.starts_with("date"));
+        if is_date || parameter.get("in") == Some(&json!("path")) {
+            continue;
+        }
+        parameter.remove("example");
+        if let Some(Value::Object(schema)) = parameter.get_mut("schema") {
+            schema.remove("example");
+        }
     }
 }
 

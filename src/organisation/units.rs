@@ -209,7 +209,12 @@ async fn get_unit(_: Call, db: Data<Db>, Path(path): Path<UnitPath>) -> Result<A
 /// Only HR administrators may.
 #[utoipa::path(
     tag = "organisation",
-    request_body = NewUnit,
+    request_body(content = NewUnit, example = json!({
+        "name": "Förskolan Knytet",
+        "type": "unit",
+        "parentId": "0190a000-0000-7000-8000-000000000101",
+        "validFrom": "2026-01-01",
+    })),
     responses((status = 201, description = "The unit was added.", body = Unit)),
 )]
 #[post("/kompetens/v1/units")]

@@ -11,6 +11,13 @@
 /// around `-` or `+` with or without spaces, none of them next to another digit; or ten digits and
 /// nothing else. Reads the text once, in linear time; the caller names the field and never echoes it.
 pub fn contains_personal_number(text: &str) -> bool {
+    // a soft hyphen is a dash where a line breaks and nothing elsewhere
+    is_found_in(text) || text.contains(SOFT_HYPHEN) && is_found_in(&text.replace(SOFT_HYPHEN, ""))
+}
+
+const SOFT_HYPHEN: char = '\u{ad}';
+
+fn is_found_in(text: &str) -> bool {
     let text: Vec<u8> = text.trim().chars().filter_map(plain).collect();
     let text = text.trim_ascii();
     let mut at = 0;
@@ -152,6 +159,8 @@ mod tests {
             "121212−1212",
             "121212\u{2011}1212",
             "121212\u{ad}1212",
+            "191212\u{ad}121212",
+            "19121212\u{ad}-1212",
             "121212\u{a0}–\u{202f}1212",
             "１２１２１２－１２１２",
             "١٢١٢١٢-١٢١٢",

@@ -417,6 +417,56 @@ fn every_get_of_the_document_answers_200_with_its_own_examples() {
 }
 
 #[test]
+fn no_request_example_of_the_document_is_refused_for_its_form_or_for_naming_what_is_not_there() {
+    let (app, hr) = demo();
+    let mut tried = 0;
+    for (path, item) in document()["paths"].as_object().expect("paths") {
+        for (method, operation) in item.as_object().expect("operations") {
+            let content = &operation["requestBody"]["content"]["application/json"];
+            let Some(body) = content.get("example") else {
+                assert!(content.is_null(), "{method} {path} has no example");
+                continue;
+            };
+            let mut path = path.clone();
+            for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                if parameter["in"] == "path" {
+                    let name = parameter["name"].as_str().expect("a name");
+                    let example = parameter["example"].as_str().expect("an example");
+                    path = path.replace(&format!("{{{name}}}"), example);
+                }
+            }
+            let (method, body) = (method.to_uppercase(), body.to_string());
+            let reply = app.send(&hr, &method, &path, &[("If-Match", "*")], Some(&body));
+            let code = reply.body["code"].as_str().unwrap_or_default();
+            let form = [
+                "invalid-",
+                "unknown-",
+                "malformed-",
+                "personal-",
+                "unit-",
+                "outside-",
+            ];
+            assert!(
+                reply.status < 500
+                    && reply.status != 400
+                    && !form.iter().any(|form| code.starts_with(form)),
+                "{method} {path}: {}",
+                reply.text
+            );
+            tried += 1;
+        }
+    }
+    assert!(tried > 20, "{tried}");
+    // and the first thing that anyone tries succeeds
+    for path in ["/events", "/scope-checks"] {
+        let example = &document()["paths"][path]["post"]["requestBody"]["content"]["application/json"]
+            ["example"];
+        let reply = app.post(&hr, path, example);
+        assert!(reply.status < 300, "{path}: {}", reply.text);
+    }
+}
+
+#[test]
 fn there_is_a_request_in_every_state() {
     let (app, hr) = demo();
     for (number, status, stale, decided) in [
