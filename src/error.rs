@@ -419,6 +419,9 @@ catalogue! {
     KeyInUse = 409 "key-in-use", "Nyckeln används just nu", "Key in use",
         "Ett anrop med samma Idempotency-Key pågår. Vänta en sekund och skicka samma anrop igen.",
         "A request with the same Idempotency-Key is under way. Wait a second and send the same request again.";
+    SecretAlreadyShown = 409 "secret-already-shown", "Hemligheten har redan visats", "Secret already shown",
+        "Anropet är redan utfört, och hemligheten visades då. Location pekar på det som skapades; saknar du hemligheten, skapa en ny.",
+        "The request has been done already, and the secret was shown then. Location is what was created; if you lack the secret, make a new one.";
     NotCompliant = 409 "not-compliant", "Planeringen är inte klar", "Not compliant yet",
         "Evenemanget kan inte bekräftas än. Varje öppen punkt står i errors, med vad som behövs.",
         "The event cannot be confirmed yet. Each open finding stands in errors, with what it needs.";

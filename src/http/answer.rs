@@ -21,6 +21,8 @@ pub struct Answer {
     pub body: Vec<u8>,
     /// Is this the stored answer to an earlier request with the same Idempotency-Key?
     pub replayed: bool,
+    /// Does the body show a secret, once? Then it is never stored, and its replay is 409 `secret-already-shown`.
+    pub shows_secret: bool,
 }
 
 impl Answer {
@@ -58,6 +60,16 @@ impl Answer {
             content_type: "application/json",
             body,
             replayed: false,
+            shows_secret: false,
+        })
+    }
+
+    /// 204: what was asked to go is gone.
+    pub fn gone() -> Result<Answer, Error> {
+        Ok(Answer {
+            status: 204,
+            body: Vec::new(),
+            ..Answer::plain(&())?
         })
     }
 
@@ -111,7 +123,7 @@ impl Responder for Answer {
         if self.replayed {
             response.insert_header(("Idempotency-Replayed", "true"));
         }
-        if known {
+        if known || status == StatusCode::NO_CONTENT {
             return response.finish();
         }
         response.content_type(self.content_type).body(self.body)

@@ -1,7 +1,7 @@
 //! Idempotency-Key: the same request sent again is answered again and done once.
 //!
 //! The record lies in the transaction of the write itself, so that both are there or neither. Only 2xx are kept, for 24 hours;
-//! refusals are judged anew.
+//! refusals are judged anew. A secret is never kept: its answer is stored without a body, and the replay refused.
 
 use chrono::{DateTime, Duration, Utc};
 use diesel::pg::PgConnection;
@@ -65,6 +65,13 @@ impl Call {
             if record.fingerprint != key.fingerprint {
                 return Err(Error::at(Code::KeyReused, At::Header("Idempotency-Key")));
             }
+            if record.body.is_empty() {
+                let refused = Error::new(Code::SecretAlreadyShown);
+                return Err(match record.location {
+                    Some(location) => refused.header("Location", location),
+                    None => refused,
+                });
+            }
             return Ok(Answer {
                 status: record.status.unsigned_abs(),
                 location: record.location,
@@ -73,6 +80,7 @@ impl Call {
                 content_type: "application/json",
                 body: record.body,
                 replayed: true,
+                shows_secret: false,
             });
         }
 
@@ -84,7 +92,12 @@ impl Call {
             status: i16::try_from(answer.status).map_err(Error::internal)?,
             location: answer.location.clone(),
             etag: answer.etag.clone(),
-            body: answer.body.clone(),
+            // no answer of ours is empty but one whose secret is withheld
+            body: if answer.shows_secret {
+                Vec::new()
+            } else {
+                answer.body.clone()
+            },
             created_at: self.now,
         };
         diesel::insert_into(records::table)
