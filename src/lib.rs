@@ -28,6 +28,7 @@
 
 pub mod rules;
 
+pub mod calendar_feeds;
 pub mod changes;
 pub mod events;
 pub mod exceptions;

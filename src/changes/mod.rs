@@ -21,6 +21,8 @@ use crate::http::call::Call;
 pub enum Operation {
     Create,
     Update,
+    /// Gone, as only what is no record may be: a calendar feed.
+    Delete,
 }
 
 /// Which resource was changed, to what.
@@ -56,6 +58,7 @@ pub fn append<T: Serialize>(
         operation: match change.operation {
             Operation::Create => "create",
             Operation::Update => "update",
+            Operation::Delete => "delete",
         },
         resource: change.resource,
         id: change.id,

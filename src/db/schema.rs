@@ -435,9 +435,26 @@ table! {
     }
 }
 
+table! {
+    calendar_feeds (id) {
+        id -> Uuid,
+        revision -> Integer,
+        owner -> Text,
+        name -> Nullable<Text>,
+        unit_id -> Nullable<Uuid>,
+        include_subtree -> Bool,
+        person_ref -> Nullable<Text>,
+        secret_hash -> Binary,
+        created_at -> Timestamptz,
+    }
+}
+
 joinable!(event_organisers -> units (unit_id));
+joinable!(follow_ups -> events (event_id));
+joinable!(occasions -> events (event_id));
 joinable!(occasions -> venues (venue_id));
 allow_tables_to_appear_in_same_query!(
+    baselines,
     delegated_decision_details,
     event_details,
     exception_request_details,

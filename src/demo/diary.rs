@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::organisation;
+use crate::calendar_feeds::{self, NewCalendarFeed};
 use crate::error::Error;
 use crate::events::status::{self, NewStatusChange};
 use crate::events::{self, EventContent};
@@ -105,6 +106,8 @@ pub enum Deed {
     Withdraw(Uuid),
     /// A decision taken elsewhere.
     Record(Uuid, NewRecordedDecision),
+    /// Its address is told to nobody.
+    CalendarFeed(Uuid, NewCalendarFeed),
 }
 
 /// Replays the entries in order of time; says how many there were.
@@ -181,6 +184,10 @@ fn perform(conn: &mut PgConnection, call: &Call, deed: &Deed) -> Result<(), Erro
             let (event, request) = exceptions::lock(conn, *request)?;
             call.may_with_offices(conn, Action::RecordDecision(&event.facts()))?;
             exceptions::record(conn, call, (&event, &request), new).map(drop)
+        }
+        Deed::CalendarFeed(id, new) => {
+            let secret = calendar_feeds::Secret::random()?;
+            calendar_feeds::create(conn, call, *id, &secret, new).map(drop)
         }
         Deed::Unit(id, new) => units::create(conn, administering(call)?, *id, new).map(drop),
         Deed::Person(id, new) => people::create(conn, administering(call)?, *id, new).map(drop),

@@ -18,10 +18,11 @@ use diesel::{Connection, PgConnection};
 use std::fmt;
 use uuid::Uuid;
 
+use crate::calendar_feeds::NewCalendarFeed;
 use crate::db::migrations;
 use crate::error::Error;
 use crate::organisation::units;
-use diary::Days;
+use diary::{Days, Deed, Entry};
 
 /// The HR administrator of the demo.
 pub const HR_ADMINISTRATOR: &str = "person-0001";
@@ -69,6 +70,21 @@ pub fn load(url: &str) -> Result<Outcome, String> {
     }
 }
 
+/// The HR administrator keeps an eye on the education department's days.
+fn calendar_feed(days: &Days) -> Entry {
+    let new = NewCalendarFeed {
+        name: Some("Bildningsförvaltningens dagar".to_owned()),
+        unit_id: Some(diary::id(0x101)),
+        include_subtree: None,
+        person_ref: None,
+    };
+    Entry {
+        at: days.at(-30, (8, 0)),
+        by: HR_ADMINISTRATOR,
+        deed: Deed::CalendarFeed(diary::id(0x1901), new),
+    }
+}
+
 /// Loads the demo data unless there are units already, for `serve --local`.
 pub fn load_if_empty(url: &str) -> Result<(), String> {
     load_at(url, Utc::now()).map(|_| ())
@@ -102,6 +118,7 @@ pub fn load_at(url: &str, now: DateTime<Utc>) -> Result<Outcome, String> {
             organisation::diary(&days),
             events::diary(&days),
             exceptions::diary(&days),
+            vec![calendar_feed(&days)],
         ]
         .concat();
         let calls = diary::replay(conn, entries)?;

@@ -64,6 +64,17 @@ impl Answer {
         })
     }
 
+    /// 200 with a text that is not JSON, and an ETag of its own.
+    pub fn text(content_type: &'static str, body: String) -> Result<Answer, Error> {
+        let body = body.into_bytes();
+        Ok(Answer {
+            etag: Some(format!("\"{}\"", short_hash(&body))),
+            content_type,
+            body,
+            ..Answer::plain(&())?
+        })
+    }
+
     /// 204: what was asked to go is gone.
     pub fn gone() -> Result<Answer, Error> {
         Ok(Answer {

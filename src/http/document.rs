@@ -44,6 +44,10 @@ const TAGS: &[(&str, &str)] = &[
         "follow-ups",
         "What was learned and how it is used: the follow-ups of an event.",
     ),
+    (
+        "reports",
+        "Numbers, lessons and calendars: what became of it all.",
+    ),
 ];
 
 /// What decides which problems an operation can answer.

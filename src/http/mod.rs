@@ -32,10 +32,13 @@ use utoipa_actix_web::AppExt;
 use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 
+use crate::calendar_feeds::handlers::{CALENDAR_PATTERN, READ_CALENDAR, is_calendar};
 use crate::db::Db;
 use crate::error::{Code, Error};
 use crate::identity::tokens::Verifier;
-use crate::{events, exceptions, follow_ups, guideline, identity, organisation, planning};
+use crate::{
+    calendar_feeds, events, exceptions, follow_ups, guideline, identity, organisation, planning,
+};
 use answer::BASE;
 use call::Call;
 use contract::{Admission, Contract};
@@ -74,7 +77,8 @@ fn operations(config: &mut ServiceConfig) {
         .configure(events::handlers::configure)
         .configure(planning::handlers::configure)
         .configure(exceptions::handlers::configure)
-        .configure(follow_ups::handlers::configure);
+        .configure(follow_ups::handlers::configure)
+        .configure(calendar_feeds::handlers::configure);
 }
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
@@ -118,6 +122,10 @@ pub fn serve(service: Service, listener: TcpListener, workers: usize) -> std::io
                     }
                 }),
             )
+            .route(
+                calendar_feeds::handlers::CALENDAR_PATTERN,
+                web::get().to(calendar_feeds::handlers::read_calendar),
+            )
             .service(
                 utoipa_swagger_ui::SwaggerUi::new("/docs/{_:.*}").config(
                     utoipa_swagger_ui::Config::from(format!("{BASE}/openapi.json"))
@@ -153,16 +161,22 @@ async fn door(
             .get(name)
             .and_then(|value| value.to_str().ok())
     };
+    let is_calendar = is_calendar(request.path());
     let context = Context {
-        instance: request.path().to_owned(),
+        // the address of a calendar is a secret
+        instance: if is_calendar {
+            CALENDAR_PATTERN.to_owned()
+        } else {
+            request.path().to_owned()
+        },
         request_id: request_id(header_text(header::HeaderName::from_static("x-request-id"))),
         language: Language::negotiate(header_text(header::ACCEPT_LANGUAGE)),
     };
     let trace = trace_parent(header_text(header::HeaderName::from_static("traceparent")));
     let method = request.method().clone();
 
-    let mut operation = String::from("-");
-    let admission = if is_page(request.path()) {
+    let mut operation = String::from(if is_calendar { READ_CALENDAR } else { "-" });
+    let admission = if is_calendar || is_page(request.path()) {
         admit_page(&mut request)
     } else {
         let authenticate = |authorization: Option<&str>| service.verifier.actor(authorization);

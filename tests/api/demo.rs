@@ -525,6 +525,7 @@ fn every_demo_id_that_the_document_shows_is_there() {
         "follow_ups",
         "exception_requests",
         "decisions",
+        "calendar_feeds",
     ]
     .into_iter()
     .flat_map(|table| ids(&mut app.database(), table))

@@ -10,6 +10,7 @@ mod given;
 
 mod access;
 mod bad_input;
+mod calendar_feeds;
 mod crashes;
 mod decision_reports;
 mod definitions;
