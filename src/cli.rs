@@ -15,7 +15,7 @@ use crate::db::{Db, migrations};
 use crate::demo;
 use crate::http::operations::{self, Operations};
 use crate::http::{self, Clock, Service, answer::BASE};
-use crate::identity::Actor;
+use crate::identity::Identity;
 use crate::identity::tokens::{Issuer, LOCAL_AUDIENCE, LOCAL_ISSUER, Verifier, role};
 use crate::rules::access::Role;
 
@@ -116,8 +116,8 @@ pub fn run(cli: Cli) -> Result<(), String> {
             hours,
             new_key: None,
         } => {
-            let actor = Actor {
-                person: person.unwrap_or_default(),
+            let identity = Identity {
+                person_ref: person.unwrap_or_default(),
                 roles: roles.into_iter().collect(),
                 units: units.into_iter().collect(),
             };
@@ -132,7 +132,7 @@ pub fn run(cli: Cli) -> Result<(), String> {
                 ),
             };
             let token = signer.token(
-                &actor,
+                &identity,
                 &issuer,
                 &audience,
                 chrono::Utc::now(),
@@ -306,13 +306,13 @@ async fn stop_signal() -> Result<(), String> {
 
 /// What `serve --local` prints: where everything is, and something to paste.
 fn welcome(config: &Config, issuer: &Issuer) -> Result<String, String> {
-    let actor = Actor {
-        person: demo::HR_ADMINISTRATOR.to_owned(),
+    let identity = Identity {
+        person_ref: demo::HR_ADMINISTRATOR.to_owned(),
         roles: [Role::HrAdministrator].into(),
         units: Default::default(),
     };
     let token = issuer.token(
-        &actor,
+        &identity,
         LOCAL_ISSUER,
         LOCAL_AUDIENCE,
         chrono::Utc::now(),

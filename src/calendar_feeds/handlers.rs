@@ -81,7 +81,7 @@ async fn list_calendar_feeds(
             call.may(Action::List(Reading::Published))?;
             queries::list(
                 conn,
-                &call.actor.person,
+                call.actor.name(),
                 filter.sort.is_descending(),
                 &window,
             )
@@ -150,7 +150,7 @@ async fn get_calendar_feed(
     let feed = db
         .read(move |conn| {
             call.may(Action::List(Reading::Published))?;
-            queries::find_own(conn, &call.actor.person, path.calendar_feed_id)
+            queries::find_own(conn, call.actor.name(), path.calendar_feed_id)
         })
         .await?;
     Answer::ok(&feed, feed.revision)
@@ -172,7 +172,7 @@ async fn delete_calendar_feed(
 ) -> Result<Answer, Error> {
     db.write(move |conn| {
         call.may(Action::List(Reading::Published))?;
-        let feed = queries::find_own_for_update(conn, &call.actor.person, path.calendar_feed_id)?;
+        let feed = queries::find_own_for_update(conn, call.actor.name(), path.calendar_feed_id)?;
         call.expect_revision(feed.revision)?;
         super::delete(conn, &call, &feed)?;
         Answer::gone()

@@ -162,7 +162,7 @@ pub fn create(
     secret: &Secret,
     new: &NewCalendarFeed,
 ) -> Result<CalendarFeed, Error> {
-    let owner = &call.actor.person;
+    let owner = call.actor.name();
     if !people::queries::exists(conn, owner)? {
         let detail = Text::new(
             "Den som skapar ett flöde ska finnas bland personerna, så att flödet slutar när hen gör det. Be HR lägga till dig.",

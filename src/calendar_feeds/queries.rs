@@ -38,7 +38,7 @@ pub fn insert(
         .values((
             calendar_feeds::id.eq(id),
             calendar_feeds::revision.eq(1),
-            calendar_feeds::owner.eq(&call.actor.person),
+            calendar_feeds::owner.eq(call.actor.name()),
             calendar_feeds::name.eq(&new.name),
             calendar_feeds::unit_id.eq(new.unit_id),
             calendar_feeds::include_subtree

@@ -55,6 +55,10 @@ pub fn append<T: Serialize>(
     let salt = *Uuid::new_v4().as_bytes();
     Append {
         call,
+        client: call
+            .actor
+            .integration()
+            .map(|machine| machine.client_id.to_string()),
         operation: match change.operation {
             Operation::Create => "create",
             Operation::Update => "update",
@@ -86,6 +90,7 @@ fn digest(salt: &[u8], before: Option<&Value>, after: Option<&Value>) -> Vec<u8>
 /// Entry and payload in one statement with fixed columns, so that it is prepared once and costs one round trip.
 struct Append<'a> {
     call: &'a Call,
+    client: Option<String>,
     operation: &'static str,
     resource: &'static str,
     id: Uuid,
@@ -107,13 +112,17 @@ impl QueryFragment<Pg> for Append<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql(
             "with entry as (insert into changes \
-             (request_id, occurred_at, actor, operation, resource_type, resource_id, revision, event_id, digest) values (",
+             (request_id, occurred_at, actor, client, on_behalf_of, operation, resource_type, resource_id, revision, event_id, digest) values (",
         );
         out.push_bind_param::<Text, _>(&self.call.request_id)?;
         out.push_sql(", ");
         out.push_bind_param::<Timestamptz, _>(&self.call.now)?;
         out.push_sql(", ");
-        out.push_bind_param::<Text, _>(&self.call.actor.person)?;
+        out.push_bind_param::<Text, _>(self.call.actor.name())?;
+        out.push_sql(", ");
+        out.push_bind_param::<Nullable<Text>, _>(&self.client)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Nullable<Text>, _>(&self.call.on_behalf_of)?;
         out.push_sql(", ");
         out.push_bind_param::<Text, _>(self.operation)?;
         out.push_sql(", ");

@@ -73,6 +73,7 @@ pub fn diary(days: &Days) -> Vec<Entry> {
             addressee: asked.addressee,
             decision_needed_by: days.working_day(asked.needed),
             previous_request_id: asked.previous.map(request),
+            on_behalf_of: None,
         };
         Entry {
             at: days.at(asked.at.0, asked.at.1),

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::HR_ADMINISTRATOR;
 use super::diary::{Days, Deed, Entry, id};
-use crate::identity::Actor;
+use crate::identity::{Actor, Identity};
 use crate::organisation::appointments::{Capacity, NewOfficeAppointment};
 use crate::organisation::contracts::NewSupplierContract;
 use crate::organisation::goals::NewBusinessGoal;
@@ -169,8 +169,8 @@ const CONTRACTS: &[(u128, &str, &str, &str, Period)] = &[
 /// The person as the identity provider knows them.
 pub fn actor(person: &str) -> Actor {
     let known = PEOPLE.iter().find(|(person_ref, ..)| *person_ref == person);
-    Actor {
-        person: person.to_owned(),
+    Actor::Person(Identity {
+        person_ref: person.to_owned(),
         roles: known
             .into_iter()
             .flat_map(|(.., roles, _)| roles.iter().copied())
@@ -179,7 +179,7 @@ pub fn actor(person: &str) -> Actor {
             .map(|(_, _, unit, ..)| id(*unit))
             .into_iter()
             .collect(),
-    }
+    })
 }
 
 /// HR enters one thing a minute.

@@ -151,7 +151,7 @@ pub fn change(
         from: before.status,
         to: new.status,
         reason: new.reason.clone(),
-        changed_by: call.actor.person.clone(),
+        changed_by: call.author().to_owned(),
         changed_at: call.now,
     };
     queries::change_status(conn, before, &logged, &outcome)?;

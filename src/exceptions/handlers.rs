@@ -11,8 +11,8 @@ use uuid::Uuid;
 
 use super::{
     Authority, Decision, ExceptionRequest, NewDecision, NewExceptionRequest, NewRecordedDecision,
-    RequestStatus, StoredRequest, awaits, decide, expect_may_decide, expect_may_revoke, lock,
-    queries, record, revoke, show, submit, withdraw,
+    RequestStatus, StoredRequest, Withdrawal, awaits, decide, expect_may_decide, expect_may_revoke,
+    lock, queries, record, revoke, show, submit, withdraw,
 };
 use crate::db::Db;
 use crate::error::{Code, Error};
@@ -188,7 +188,11 @@ async fn create_exception_request(
     let id = Uuid::now_v7();
     db.write(move |conn| {
         let event = events::queries::load_for_update(conn, path.event_id)?;
-        call.may_with_offices(conn, Action::AskException(&event.facts()))?;
+        let call = call.authored(
+            conn,
+            new.on_behalf_of.as_deref(),
+            Action::AskException(&event.facts()),
+        )?;
         call.once(conn, |conn| {
             let request = submit(conn, &call, id, &event, &new)?;
             Answer::created(
@@ -237,7 +241,7 @@ async fn list_exception_requests(
 
 /// The requests that the caller may decide now, by the same rule that judges the decision.
 fn awaiting(conn: &mut PgConnection, call: &Call) -> Result<Vec<Uuid>, Error> {
-    let held = appointments::queries::held_by(conn, &call.actor.person, call.today())?;
+    let held = appointments::queries::held_by(conn, call.actor.name(), call.today())?;
     let units: Vec<Uuid> = held.iter().map(|office| office.unit_id).collect();
     let mut mine = Vec::new();
     for stored in queries::open_below(conn, &units, call.now)? {
@@ -361,10 +365,11 @@ async fn create_decision(
 
 /// Withdraw an exception request
 ///
-/// The requester takes it back while it is open.
+/// The requester takes it back while it is open. Without a body, or `{}`; an integration names the requester in `onBehalfOf`.
 #[utoipa::path(
     tag = "exceptions",
     params(ExceptionRequestPath, IfMatch),
+    request_body = Option<Withdrawal>,
     responses((status = 200, description = "The request, withdrawn.", body = ExceptionRequest)),
 )]
 #[post("/kompetens/v1/exception-requests/{exceptionRequestId}/withdrawal")]
@@ -372,11 +377,13 @@ async fn withdraw_exception_request(
     call: Call,
     db: Data<Db>,
     Path(path): Path<ExceptionRequestPath>,
+    Json(withdrawal): Json<Withdrawal>,
 ) -> Result<Answer, Error> {
     db.write(move |conn| {
         let (event, stored) = lock(conn, path.exception_request_id)?;
-        call.may_with_offices(
+        let call = call.authored(
             conn,
+            withdrawal.on_behalf_of.as_deref(),
             Action::WithdrawException {
                 event: &event.facts(),
                 requester: &stored.requested_by,
@@ -438,7 +445,7 @@ async fn record_decision(
     db.write(move |conn| {
         let (event, stored) = lock(conn, path.exception_request_id)?;
         call.may_with_offices(conn, Action::RecordDecision(&event.facts()))?;
-        if [&stored.requested_by, &event.responsible_person].contains(&&call.actor.person) {
+        if [stored.requested_by.as_str(), &event.responsible_person].contains(&call.actor.name()) {
             return Err(Error::new(Code::OwnRequest));
         }
         call.once(conn, |conn| {

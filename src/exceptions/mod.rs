@@ -205,6 +205,18 @@ pub struct NewExceptionRequest {
     /// The request that this one follows.
     #[schema(example = "0190a000-0000-7000-8000-000000001502")]
     pub previous_request_id: Option<Uuid>,
+    /// Whose request it is: needed by an integration, refused from a person, who asks in their own name.
+    #[schema(min_length = 1, max_length = 100, pattern = r"^\S+$")]
+    pub on_behalf_of: Option<String>,
+}
+
+/// A request to take back.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Withdrawal {
+    /// The requester: needed by an integration, refused from a person, who withdraws in their own name.
+    #[schema(min_length = 1, max_length = 100, pattern = r"^\S+$")]
+    pub on_behalf_of: Option<String>,
 }
 
 /// The id of a rule: `question.<id>` or `venueLadder`.
@@ -569,7 +581,7 @@ pub fn submit(
     if new.decision_needed_by > calendar::stockholm_date(event.first_start) {
         return Err(Error::at_pointer(Code::NeededTooLate, "/decisionNeededBy"));
     }
-    crate::organisation::people::queries::exists(conn, &call.actor.person)?
+    crate::organisation::people::queries::exists(conn, call.author())?
         .then_some(())
         .ok_or(Error::new(Code::UnknownPerson))?;
     let authority = Authority::for_decision(conn, call, event)?;
@@ -625,7 +637,7 @@ pub fn decide(
     let authority = Authority::for_decision(conn, call, event)?;
     let decisions = queries::decisions(conn, stored.id)?;
     let before = show(conn, call, stored, &authority)?;
-    let person = &call.actor.person;
+    let person = call.actor.name();
     let chosen = authority.ask(
         &stored.requested_by,
         stored.addressee,
@@ -658,7 +670,7 @@ pub fn decide(
         office_appointment_id: appointment.id,
         office: office.office_type,
         unit_id: office.unit_id,
-        person_ref: person.clone(),
+        person_ref: person.to_owned(),
         capacity: appointment.capacity,
         outcome: new.outcome,
         reasons: new.reasons.clone(),
@@ -706,7 +718,7 @@ pub fn awaits(
         return Ok(false);
     }
     let decisions = queries::decisions(conn, stored.id)?;
-    let person = &call.actor.person;
+    let person = call.actor.name();
     let may = authority.ask(
         &stored.requested_by,
         stored.addressee,
@@ -716,9 +728,9 @@ pub fn awaits(
     Ok(matches!(may, Ok(_) | Err(Denial::SeveralOffices { .. })))
 }
 
-/// An HR administrator never decides nor revokes, whatever office they hold.
+/// A machine never decides nor revokes, nor does an HR administrator, whatever office they hold.
 fn never_decides(call: &Call) -> bool {
-    call.actor.roles.contains(&Role::HrAdministrator)
+    call.actor.integration().is_some() || call.actor.has_role(Role::HrAdministrator)
 }
 
 /// 403 unless the caller holds an office that may decide the request, whether or not it has decided already.
@@ -733,7 +745,7 @@ pub fn expect_may_decide(
         return Err(Error::new(Code::Forbidden));
     }
     let authority = Authority::read(conn, call, event)?;
-    let person = &call.actor.person;
+    let person = call.actor.name();
     let may = authority.ask(&stored.requested_by, stored.addressee, &[], |facts| {
         authority::may_decide(facts, person, named).map(drop)
     });
@@ -755,7 +767,7 @@ pub fn expect_may_revoke(
     }
     let authority = Authority::read(conn, call, event)?;
     let decisions = queries::decisions(conn, stored.id)?;
-    let person = &call.actor.person;
+    let person = call.actor.name();
     authority
         .ask(
             &stored.requested_by,
@@ -803,7 +815,7 @@ pub fn record(
 ) -> Result<ExceptionRequest, Error> {
     let authority = Authority::for_decision(conn, call, event)?;
     let decisions = queries::decisions(conn, stored.id)?;
-    let person = &call.actor.person;
+    let person = call.actor.name();
     let recordable = authority.ask(
         &stored.requested_by,
         stored.addressee,

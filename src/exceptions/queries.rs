@@ -102,7 +102,7 @@ pub fn insert(
             requests::addressee.eq(new.addressee),
             requests::decision_needed_by.eq(new.decision_needed_by),
             requests::previous_request_id.eq(new.previous_request_id),
-            requests::requested_by.eq(&call.actor.person),
+            requests::requested_by.eq(call.author()),
             requests::status.eq(RequestStatus::Submitted),
             requests::snapshot.eq(snapshot),
             requests::first_start.eq(event.first_start),
@@ -236,7 +236,7 @@ pub fn insert_recorded(
             recorded_decisions::outcome.eq(new.outcome),
             recorded_decisions::reasons.eq(&new.reasons),
             recorded_decisions::document_reference.eq(&new.document_reference),
-            recorded_decisions::recorded_by.eq(&call.actor.person),
+            recorded_decisions::recorded_by.eq(call.author()),
             recorded_decisions::recorded_at.eq(call.now),
         ))
         .execute(conn)?;

@@ -486,7 +486,7 @@ mod queries {
                 decision_reports::period_from.eq(new.from),
                 decision_reports::period_to.eq(new.to),
                 decision_reports::meeting_date.eq(new.meeting_date),
-                decision_reports::created_by.eq(&call.actor.person),
+                decision_reports::created_by.eq(call.author()),
                 decision_reports::created_at.eq(call.now),
             ))
             .execute(conn)?;

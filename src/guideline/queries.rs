@@ -57,7 +57,7 @@ pub fn insert_built_in(conn: &mut PgConnection) -> Result<(), Error> {
     if there {
         return Ok(());
     }
-    let call = Call::new(Actor::system(), Utc::now(), &Uuid::now_v7().to_string());
+    let call = Call::new(Actor::System, Utc::now(), &Uuid::now_v7().to_string());
     conn.transaction(|conn| insert(conn, &call, HEDEMORA_ID, &hedemora()).map(|_| ()))
 }
 

@@ -15,6 +15,8 @@ use crate::rules::calendar;
 #[derive(Debug, Clone)]
 pub struct Call {
     pub actor: Arc<Actor>,
+    /// The person whose request or entry it is, when another makes it for them; see [`Call::authored`].
+    pub on_behalf_of: Option<String>,
     /// To the microsecond, as PostgreSQL keeps it.
     pub now: DateTime<Utc>,
     pub request_id: String,
@@ -44,6 +46,7 @@ impl Call {
     pub fn new(actor: Actor, now: DateTime<Utc>, request_id: &str) -> Call {
         Call {
             actor: Arc::new(actor),
+            on_behalf_of: None,
             now: now.trunc_subsecs(6),
             request_id: request_id.to_owned(),
             if_match: None,

@@ -434,7 +434,21 @@ fn complete_operation(operation: &mut Value, path: &str, method: &str, component
         shared.map(|name| reference("parameters", name)),
     );
 
+    let is_optional = operation.pointer("/requestBody/required").is_none();
     if let Some(content) = operation.pointer_mut("/requestBody/content") {
+        if is_optional {
+            // a body that may be left out is never null
+            let schema = &mut content["application/json"]["schema"];
+            let body = schema["oneOf"].as_array();
+            let body = body
+                .into_iter()
+                .flatten()
+                .find(|one| one["type"] != json!("null"))
+                .cloned();
+            if let Some(body) = body {
+                *schema = body;
+            }
+        }
         if method == "patch" {
             content["application/merge-patch+json"] = content["application/json"].clone();
         }

@@ -48,7 +48,7 @@ impl Call {
         let Some(key) = &self.key else {
             return use_case(conn);
         };
-        let caller = &self.actor.person;
+        let caller = self.actor.name();
 
         let had: bool = diesel::select(pg_try_advisory_xact_lock(lock_number(caller, &key.key)))
             .get_result(conn)?;
@@ -86,7 +86,7 @@ impl Call {
 
         let answer = use_case(conn)?;
         let record = Record {
-            caller: caller.clone(),
+            caller: caller.to_owned(),
             key: key.key.clone(),
             fingerprint: key.fingerprint.clone(),
             status: i16::try_from(answer.status).map_err(Error::internal)?,

@@ -8,12 +8,13 @@ use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 
+use super::Actor;
 use crate::db::Db;
 use crate::error::Error;
 use crate::http::answer::Answer;
 use crate::http::call::Call;
 use crate::organisation::appointments::{self, OfficeAppointment};
-use crate::rules::access::Role;
+use crate::rules::access::{Role, Scope};
 
 pub fn configure(config: &mut ServiceConfig) {
     config.service(get_api_info).service(get_me);
@@ -63,15 +64,23 @@ async fn get_api_info() -> Result<Answer, Error> {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Me {
-    /// The identity provider's person claim.
+    /// The identity provider's person claim; absent for an integration.
+    #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "person-0001")]
-    person_ref: String,
-    /// The roles of the token; everyone is an employee.
+    person_ref: Option<String>,
+    /// The roles of the token; every person is an employee, an integration has none.
     #[schema(example = json!(["employee", "planner"]))]
     roles: BTreeSet<Role>,
-    /// The units of the token, for all of its roles.
+    /// The units of the token, for all of its roles. Of an integration: what its scopes reach, with all below; none is the whole group.
     #[schema(example = json!(["0190a000-0000-7000-8000-000000000101"]))]
     units: BTreeSet<Uuid>,
+    /// The API client, when an integration asks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "0190a000-0000-7000-8000-000000001901")]
+    client_id: Option<Uuid>,
+    /// The scopes of the integration; none for a person.
+    #[schema(example = json!(["events:read"]))]
+    scopes: BTreeSet<Scope>,
     /// The offices that the caller holds today.
     offices: Vec<OfficeAppointment>,
 }
@@ -85,14 +94,29 @@ struct Me {
 )]
 #[get("/kompetens/v1/me")]
 async fn get_me(call: Call, db: Data<Db>) -> Result<Answer, Error> {
-    let (person, today) = (call.actor.person.clone(), call.today());
-    let offices = db
-        .read(move |conn| appointments::queries::held_by(conn, &person, today))
-        .await?;
-    Answer::plain(&Me {
-        person_ref: call.actor.person.clone(),
-        roles: call.actor.roles.clone(),
-        units: call.actor.units.clone(),
-        offices,
-    })
+    match &*call.actor {
+        Actor::Person(identity) => {
+            let (person, today) = (identity.person_ref.clone(), call.today());
+            let offices = db
+                .read(move |conn| appointments::queries::held_by(conn, &person, today))
+                .await?;
+            Answer::plain(&Me {
+                person_ref: Some(identity.person_ref.clone()),
+                roles: identity.roles.clone(),
+                units: identity.units.clone(),
+                client_id: None,
+                scopes: BTreeSet::new(),
+                offices,
+            })
+        }
+        Actor::Integration(integration) => Answer::plain(&Me {
+            person_ref: None,
+            roles: BTreeSet::new(),
+            units: integration.units.clone().unwrap_or_default(),
+            client_id: Some(integration.client_id),
+            scopes: integration.scopes.clone(),
+            offices: Vec::new(),
+        }),
+        Actor::System => Err(Error::internal("the service does not ask itself who it is")),
+    }
 }

@@ -14,7 +14,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use uuid::Uuid;
 
-use super::{Actor, SYSTEM};
+use super::{Actor, CLIENT, Identity, SYSTEM};
 use crate::error::{Code, Error};
 use crate::rules::access::Role;
 use crate::rules::personal_number;
@@ -87,16 +87,18 @@ impl Verifier {
         }
         self.claims(token.trim())
             .and_then(|claims| is_person_ref(&claims.sub).then_some(claims))
-            .map(|claims| Actor {
-                person: claims.sub,
-                // an identity provider may know roles that are not ours
-                roles: claims
-                    .roles
-                    .iter()
-                    .filter_map(|name| role(name))
-                    .chain([Role::Employee])
-                    .collect(),
-                units: claims.units.into_iter().collect::<BTreeSet<_>>(),
+            .map(|claims| {
+                Actor::Person(Identity {
+                    person_ref: claims.sub,
+                    // an identity provider may know roles that are not ours
+                    roles: claims
+                        .roles
+                        .iter()
+                        .filter_map(|name| role(name))
+                        .chain([Role::Employee])
+                        .collect(),
+                    units: claims.units.into_iter().collect::<BTreeSet<_>>(),
+                })
             })
             .ok_or_else(|| {
                 Error::new(Code::Unauthenticated).header(
@@ -120,6 +122,7 @@ fn is_person_ref(sub: &str) -> bool {
     (1..=LONGEST_PERSON_REF).contains(&sub.chars().count())
         && !sub.chars().any(|c| c.is_whitespace() || c.is_control())
         && sub != SYSTEM
+        && !sub.starts_with(CLIENT)
         && !personal_number::contains_personal_number(sub)
 }
 
@@ -246,7 +249,7 @@ impl Issuer {
     /// A token for a person with roles and units, good for `lifetime` from `now`.
     pub fn token(
         &self,
-        actor: &Actor,
+        identity: &Identity,
         issuer: &str,
         audience: &str,
         now: DateTime<Utc>,
@@ -257,9 +260,9 @@ impl Issuer {
             ..Header::new(Algorithm::EdDSA)
         };
         let claims = serde_json::json!({
-            "sub": actor.person,
-            "roles": actor.roles,
-            "units": actor.units,
+            "sub": identity.person_ref,
+            "roles": identity.roles,
+            "units": identity.units,
             "iss": issuer,
             "aud": audience,
             "iat": now.timestamp(),

@@ -371,6 +371,21 @@ pub mod queries {
             .get_result(conn)?)
     }
 
+    /// The person of this reference who works here on a day.
+    pub fn present(
+        conn: &mut PgConnection,
+        person_ref: &str,
+        day: NaiveDate,
+    ) -> Result<Option<Person>, Error> {
+        Ok(people::table
+            .filter(people::person_ref.eq(person_ref))
+            .filter(people::valid_from.le(day))
+            .filter(people::valid_to.is_null().or(people::valid_to.gt(day)))
+            .select(Person::as_select())
+            .first(conn)
+            .optional()?)
+    }
+
     /// Is there such a person?
     pub fn exists(conn: &mut PgConnection, person_ref: &str) -> Result<bool, Error> {
         Ok(diesel::select(diesel::dsl::exists(

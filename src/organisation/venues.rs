@@ -264,7 +264,7 @@ pub fn create(
     id: Uuid,
     new: &NewVenue,
 ) -> Result<Venue, Error> {
-    let row = queries::insert(conn, id, new, &call.actor.person, call.now)?;
+    let row = queries::insert(conn, id, new, call.author(), call.now)?;
     let change = Change {
         operation: Operation::Create,
         resource: "venue",

@@ -239,7 +239,7 @@ pub fn answer(
         revision: before.map_or(1, |before| before.revision + 1),
         answer: AsJson(answer.clone()),
         rung_id,
-        answered_by: call.actor.person.clone(),
+        answered_by: call.author().to_owned(),
         answered_at: call.now,
     };
     queries::store(conn, &given)?;

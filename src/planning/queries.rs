@@ -204,7 +204,7 @@ pub fn freeze(
         .values((
             baselines::id.eq(id),
             baselines::event_id.eq(event_id),
-            baselines::confirmed_by.eq(&call.actor.person),
+            baselines::confirmed_by.eq(call.author()),
             baselines::confirmed_at.eq(call.now),
             baselines::answers.eq(AsJson(plan.items())),
             baselines::follow_ups.eq(AsJson(plan.follow_ups.clone())),

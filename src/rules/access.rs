@@ -74,6 +74,8 @@ pub enum Asker {
     },
     Integration {
         scopes: BTreeSet<Scope>,
+        /// The units that the scopes reach, with those below them; none: the whole group.
+        units: Option<BTreeSet<Uuid>>,
     },
 }
 
@@ -502,9 +504,12 @@ impl Row {
         let mut subtrees = BTreeSet::new();
         let mut responsible = None;
         match asker {
-            Asker::Integration { scopes } => {
+            Asker::Integration { scopes, units } => {
                 if self.scope.is_some_and(|scope| scopes.contains(&scope)) {
-                    return Reach::Everything;
+                    let Some(units) = units else {
+                        return Reach::Everything;
+                    };
+                    subtrees.extend(units);
                 }
             }
             Asker::Person {
@@ -948,6 +953,7 @@ mod tests {
                 assert_eq!(json!(scope), wire);
                 let asker = Asker::Integration {
                     scopes: [scope].into(),
+                    units: None,
                 };
                 let action = match is_elsewhere {
                     true => elsewhere(name),
@@ -988,9 +994,11 @@ mod tests {
                 subsequence(UNITS.to_vec(), 0..=1),
             )
                 .prop_map(|(roles, units, offices)| person(&roles, &units, &offices)),
-            1 => subsequence(scopes, 0..=3).prop_map(|scopes| Asker::Integration {
-                scopes: scopes.into_iter().collect(),
-            }),
+            1 => (subsequence(scopes, 0..=3), prop::option::of(subsequence(UNITS.to_vec(), 0..=2)))
+                .prop_map(|(scopes, units)| Asker::Integration {
+                    scopes: scopes.into_iter().collect(),
+                    units: units.map(|units| units.into_iter().collect()),
+                }),
         ]
     }
 

@@ -9,7 +9,7 @@ use kompetens::db::local::{LocalCluster, Settings};
 use kompetens::db::{Db, migrations};
 use kompetens::http::operations::{self, Operations};
 use kompetens::http::{self, Clock, Service};
-use kompetens::identity::Actor;
+use kompetens::identity::Identity;
 use kompetens::identity::tokens::{Issuer, LOCAL_AUDIENCE, LOCAL_ISSUER, Verifier};
 use kompetens::rules::access::Role;
 use serde_json::{Value, json};
@@ -242,8 +242,8 @@ impl TestApp {
 
     /// A person with roles for units.
     pub fn person(&self, person: &str, roles: &[Role], units: &[&str]) -> Caller {
-        let actor = Actor {
-            person: person.to_owned(),
+        let identity = Identity {
+            person_ref: person.to_owned(),
             roles: roles.iter().copied().collect(),
             units: units
                 .iter()
@@ -251,7 +251,7 @@ impl TestApp {
                 .collect(),
         };
         let token = ISSUER.token(
-            &actor,
+            &identity,
             LOCAL_ISSUER,
             LOCAL_AUDIENCE,
             Utc::now(),
