@@ -36,6 +36,7 @@ pub mod follow_ups;
 pub mod guideline;
 pub mod organisation;
 pub mod planning;
+pub mod reporting;
 
 pub mod db;
 pub mod error;

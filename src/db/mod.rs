@@ -28,6 +28,10 @@ const QUEUE_WAIT: Duration = Duration::from_millis(400);
 const QUEUE_LENGTH: usize = 256;
 /// From arrival to answer.
 const DEADLINE: Duration = Duration::from_secs(1);
+/// The same for a report, which reads much.
+const REPORT_DEADLINE: Duration = Duration::from_secs(5);
+/// How many reports may run at once, of eight threads.
+const REPORTS: usize = 2;
 /// How often a closure is run at most.
 const ATTEMPTS: u32 = 3;
 /// After so many failures in a row the breaker opens …
@@ -39,6 +43,9 @@ const BREAKER_PAUSE: Duration = Duration::from_millis(250);
 const SESSION: &str = "set timezone = 'UTC'; set statement_timeout = '5s'; set lock_timeout = '2s'; \
      set idle_in_transaction_session_timeout = '10s'; set client_min_messages = 'warning'; set jit = off";
 
+/// What a report's transaction is told: to sort and join much in memory. (PostgreSQL's 4 MB are for plain requests.)
+const REPORT_SESSION: &str = "set local work_mem = '32MB'";
+
 /// The handle to the database; cheap to clone.
 #[derive(Clone)]
 pub struct Db(Arc<Gate>);
@@ -46,6 +53,7 @@ pub struct Db(Arc<Gate>);
 struct Gate {
     threads: Mutex<mpsc::Sender<Job>>,
     permits: Arc<Semaphore>,
+    reports: Arc<Semaphore>,
     size: usize,
     waiting: AtomicUsize,
     breaker: Arc<Breaker>,
@@ -90,6 +98,7 @@ impl Db {
         Db(Arc::new(Gate {
             threads: Mutex::new(threads),
             permits: Arc::new(Semaphore::new(size)),
+            reports: Arc::new(Semaphore::new(REPORTS)),
             size,
             waiting: AtomicUsize::new(0),
             breaker: Arc::new(Breaker::default()),
@@ -120,6 +129,31 @@ impl Db {
         .await
     }
 
+    /// Runs the statements of a report on one snapshot, within a longer deadline. Only a few run at once, so that they leave
+    /// threads for the rest.
+    pub async fn report<T, F>(&self, closure: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: Fn(&mut PgConnection) -> Result<T, Error> + Send + 'static,
+    {
+        let turn = tokio::time::timeout(QUEUE_WAIT, self.0.reports.clone().acquire_owned()).await;
+        let Ok(Ok(turn)) = turn else {
+            return Err(Error::new(Code::DatabaseUnavailable));
+        };
+        self.run(Kind::Report, move |conn| {
+            // the job holds its turn until it is done
+            let _turn = &turn;
+            conn.build_transaction()
+                .repeatable_read()
+                .read_only()
+                .run(|conn| {
+                    conn.batch_execute(REPORT_SESSION)?;
+                    closure(conn)
+                })
+        })
+        .await
+    }
+
     /// Runs one transaction: all of it or nothing. The closure is the use case.
     pub async fn write<T, F>(&self, closure: F) -> Result<T, Error>
     where
@@ -136,7 +170,12 @@ impl Db {
         F: Fn(&mut PgConnection) -> Result<T, Error> + Send + 'static,
     {
         let gate = &self.0;
-        let deadline = Instant::now() + DEADLINE;
+        let deadline = Instant::now()
+            + if kind == Kind::Report {
+                REPORT_DEADLINE
+            } else {
+                DEADLINE
+            };
         if !gate.breaker.lets_through() {
             return Err(Error::new(Code::DatabaseUnavailable));
         }
@@ -191,6 +230,7 @@ impl Db {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Read,
+    Report,
     Write,
 }
 

@@ -21,7 +21,7 @@ use crate::events::{self, Event};
 use crate::http::answer::Answer;
 use crate::http::call::{Call, Json, Path, Query};
 use crate::http::paging::{Paging, PagingParameters};
-use crate::http::parameters::{IfMatch, IfNoneMatch};
+use crate::http::parameters::{IfMatch, IfNoneMatch, expect_period};
 use crate::identity::permitted;
 use crate::organisation::appointments;
 use crate::rules::access::{self, Action, Reading};
@@ -78,6 +78,12 @@ pub struct ExceptionRequestFilter {
     /// Only requests about events of these units or units below them.
     #[param(required = false, explode = false, min_items = 1, max_items = 50, example = json!(["0190a000-0000-7000-8000-000000000101"]))]
     pub unit_id: Option<Vec<Uuid>>,
+    /// Only requests submitted on this day or later (Stockholm).
+    #[param(required = false, example = "2020-01-01")]
+    pub from: Option<NaiveDate>,
+    /// Only requests submitted on this day or earlier (Stockholm).
+    #[param(required = false, example = "2199-12-31")]
+    pub to: Option<NaiveDate>,
     /// Only requests that name one of these rules.
     #[param(required = false, explode = false, min_items = 1, max_items = 50, example = json!(["venueLadder"]))]
     pub rule_id: Option<Vec<String>>,
@@ -220,6 +226,7 @@ async fn list_exception_requests(
     Query(filter): Query<ExceptionRequestFilter>,
     paging: Paging,
 ) -> Result<Answer, Error> {
+    expect_period(filter.from, filter.to)?;
     let window = paging.clone();
     let rows = db
         .snapshot(move |conn| {

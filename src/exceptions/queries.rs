@@ -23,6 +23,7 @@ use crate::http::call::Call;
 use crate::http::paging::Paging;
 use crate::rules::access::Reach;
 use crate::rules::authority::Snapshot;
+use crate::rules::calendar;
 use crate::window;
 
 /// The request as it is now, or 404.
@@ -407,6 +408,12 @@ fn matching<'a>(
         query = query.filter(exists(
             organised().filter(units::path.overlaps_with(unit_ids)),
         ));
+    }
+    if let Some(from) = filter.from {
+        query = query.filter(details::created_at.ge(calendar::start_of_day(from)));
+    }
+    if let Some(after) = filter.to.and_then(|to| to.succ_opt()) {
+        query = query.filter(details::created_at.lt(calendar::start_of_day(after)));
     }
     if let Some(rule_ids) = &filter.rule_id {
         query = query.filter(details::rule_ids.overlaps_with(rule_ids));

@@ -38,6 +38,7 @@ use crate::error::{Code, Error};
 use crate::identity::tokens::Verifier;
 use crate::{
     calendar_feeds, events, exceptions, follow_ups, guideline, identity, organisation, planning,
+    reporting,
 };
 use answer::BASE;
 use call::Call;
@@ -78,6 +79,7 @@ fn operations(config: &mut ServiceConfig) {
         .configure(planning::handlers::configure)
         .configure(exceptions::handlers::configure)
         .configure(follow_ups::handlers::configure)
+        .configure(reporting::statistics::handlers::configure)
         .configure(calendar_feeds::handlers::configure);
 }
 

@@ -1,0 +1,3 @@
+//! Reports: what became of it all, counted from what is stored and never stored itself (R18–R24, R28).
+
+pub mod statistics;
