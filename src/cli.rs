@@ -13,6 +13,7 @@ use crate::config::{self, Config, Mode};
 use crate::db::local::{LocalCluster, Settings};
 use crate::db::{Db, migrations};
 use crate::demo;
+use crate::http::connections::Connections;
 use crate::http::operations::{self, Operations};
 use crate::http::{self, Clock, Service, answer::BASE};
 use crate::identity::Identity;
@@ -244,11 +245,12 @@ fn serve(config: &Config) -> Result<(), String> {
 
     let operations = Arc::new(Operations::default());
     let service = Service {
-        db: Db::new(&database_url, DATABASE_CONNECTIONS),
+        db: Db::new(&database_url, config.database_connections),
         verifier: Arc::new(verifier),
         clock: Clock::system(),
         public_url: config.public_url.clone(),
         operations: operations.clone(),
+        connections: Connections::at_most(config.connections),
         body_deadline: crate::http::contract::BODY_DEADLINE,
     };
     let grace = if welcome.is_some() {
@@ -258,7 +260,7 @@ fn serve(config: &Config) -> Result<(), String> {
     };
     actix_web::rt::System::new().block_on(async move {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        let db = service.db.clone();
+        let (db, connections) = (service.db.clone(), service.connections.clone());
         let failed = |error: std::io::Error| format!("the server could not start: {error}");
         let server = http::serve(service, listener, cores).map_err(failed)?;
         let operators = operations::serve(operations.clone(), db.clone(), operations_listener)
@@ -268,6 +270,7 @@ fn serve(config: &Config) -> Result<(), String> {
             actix_web::rt::spawn(server),
             actix_web::rt::spawn(operators),
         );
+        actix_web::rt::spawn(connections.end_the_slow());
         actix_web::rt::spawn(http::idempotency::forget_regularly(db));
         if let Some(welcome) = welcome {
             print(&welcome)?;
@@ -285,9 +288,6 @@ fn serve(config: &Config) -> Result<(), String> {
         Ok(())
     })
 }
-
-/// One connection and one thread each.
-const DATABASE_CONNECTIONS: usize = 8;
 
 async fn stop_signal() -> Result<(), String> {
     use tokio::signal::unix::{SignalKind, signal};

@@ -1,6 +1,7 @@
 //! Settings, from the environment alone. A wrong or missing one stops the start with its name and what was expected.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 /// A setting that stops the start: its name and what was expected.
@@ -25,6 +26,10 @@ pub struct Config {
     pub operations_address: SocketAddr,
     /// `KOMPETENS_PUBLIC_URL`: scheme and authority under which clients see the service. Default `http://` and the address.
     pub public_url: String,
+    /// `KOMPETENS_CONNECTIONS`: how many connections of clients are held at most. Default 4096.
+    pub connections: usize,
+    /// `KOMPETENS_DATABASE_CONNECTIONS`: connections to the database, with a thread each. Default 8.
+    pub database_connections: usize,
     pub mode: Mode,
 }
 
@@ -77,6 +82,13 @@ impl Config {
         Ok(Config {
             operations_address: operations_address(environment)?,
             public_url: public_url(environment, address)?,
+            connections: number(environment, "KOMPETENS_CONNECTIONS", 8..=20_000, 4096)?,
+            database_connections: number(
+                environment,
+                "KOMPETENS_DATABASE_CONNECTIONS",
+                1..=100,
+                8,
+            )?,
             address,
             mode,
         })
@@ -146,6 +158,27 @@ fn address(
             "{name}: expected an IP address and a port like {default}, got {value:?}"
         ))
     })
+}
+
+fn number(
+    environment: Environment<'_>,
+    name: &str,
+    bounds: RangeInclusive<usize>,
+    default: usize,
+) -> Result<usize, ConfigError> {
+    let Some(value) = environment(name) else {
+        return Ok(default);
+    };
+    value
+        .parse()
+        .ok()
+        .filter(|number| bounds.contains(number))
+        .ok_or_else(|| {
+            let (least, most) = (bounds.start(), bounds.end());
+            ConfigError(format!(
+                "{name}: expected a number from {least} to {most}, got {value:?}"
+            ))
+        })
 }
 
 fn public_url(environment: Environment<'_>, address: SocketAddr) -> Result<String, ConfigError> {

@@ -5,6 +5,7 @@
 
 pub mod answer;
 pub mod call;
+pub mod connections;
 pub mod contract;
 pub mod csv;
 mod document;
@@ -18,7 +19,7 @@ pub mod problem;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
-use actix_web::http::{Method, StatusCode, header};
+use actix_web::http::{ConnectionType, Method, StatusCode, header};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{App, HttpResponse, HttpServer, web};
 use chrono::{DateTime, Utc};
@@ -26,6 +27,7 @@ use futures_util::FutureExt;
 use serde_json::Value;
 use std::net::TcpListener;
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 use utoipa_actix_web::AppExt;
@@ -42,6 +44,7 @@ use crate::{
 };
 use answer::BASE;
 use call::Call;
+use connections::{Connections, Place};
 use contract::{Admission, Contract};
 use operations::Operations;
 use problem::{Context, Language};
@@ -55,6 +58,7 @@ pub struct Service {
     /// Scheme and authority under which clients see the service.
     pub public_url: String,
     pub operations: Arc<Operations>,
+    pub connections: Connections,
     /// How long a body may take to arrive; normally [`contract::BODY_DEADLINE`].
     pub body_deadline: Duration,
 }
@@ -103,6 +107,8 @@ static CONTRACT: LazyLock<Contract> = LazyLock::new(|| {
 /// Starts serving on the listener; the server runs when awaited.
 pub fn serve(service: Service, listener: TcpListener, workers: usize) -> std::io::Result<Server> {
     LazyLock::force(&CONTRACT);
+    let connections = service.connections.clone();
+    let each = connections.for_each_of(workers);
     let served_document = document::with_server(document(), &service.public_url).to_string();
     let server = HttpServer::new(move || {
         let document_text = web::Bytes::from(served_document.clone());
@@ -139,7 +145,9 @@ pub fn serve(service: Service, listener: TcpListener, workers: usize) -> std::io
             .service(web::redirect("/", "/docs/"))
             .wrap(from_fn(door))
     })
+    .on_connect(move |io, data| connections.connected(io, data))
     .workers(workers)
+    .max_connections(each)
     .client_request_timeout(Duration::from_secs(5))
     .client_disconnect_timeout(Duration::from_secs(2))
     .keep_alive(Duration::from_secs(75))
@@ -192,6 +200,11 @@ async fn door(
         }
     };
 
+    // the body has come: from here to the answer it is the service's turn
+    let place = request.conn_data::<Arc<Place>>().cloned();
+    if let Some(place) = &place {
+        place.is_served();
+    }
     let outcome = match admission {
         Err(refusal) => Err(request.into_response(problem::render(&refusal, &context))),
         Ok(Some(Admission::Options(allow))) => Err(request.into_response(
@@ -226,6 +239,16 @@ async fn door(
         Ok(response) => rendered(response, &context),
     };
     name(response.headers_mut(), &context, &trace);
+    if let Some(place) = place {
+        place.waits();
+    }
+    if service.operations.stopping.load(Ordering::Relaxed) {
+        // the client's next request finds another instance
+        response
+            .response_mut()
+            .head_mut()
+            .set_connection_type(ConnectionType::Close);
+    }
 
     let elapsed = begun.elapsed();
     service

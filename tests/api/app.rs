@@ -7,6 +7,7 @@ use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection};
 use kompetens::db::local::{LocalCluster, Settings};
 use kompetens::db::{Db, migrations};
+use kompetens::http::connections::Connections;
 use kompetens::http::operations::{self, Operations};
 use kompetens::http::{self, Clock, Service};
 use kompetens::identity::Identity;
@@ -196,6 +197,7 @@ impl TestApp {
             })),
             public_url: format!("http://{address}"),
             operations: operations.clone(),
+            connections: Connections::at_most(4096),
             body_deadline: Duration::from_millis(500),
         };
         let served = operations.clone();
