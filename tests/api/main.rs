@@ -11,7 +11,6 @@ mod given;
 mod access;
 mod bad_input;
 mod calendar_feeds;
-mod crashes;
 mod decision_reports;
 mod definitions;
 mod demo;
