@@ -122,9 +122,10 @@ static TEMPLATE: LazyLock<PathBuf> = LazyLock::new(|| {
     run(kompetens()
         .args(["migrate", "--grant-to", "kompetens_service"])
         .env("KOMPETENS_MIGRATION_DATABASE_URL", owner));
-    run(kompetens()
-        .arg("demo")
-        .env("DATABASE_URL", cluster.url("kompetens_service", "kompetens")));
+    run(kompetens().arg("demo").env(
+        "DATABASE_URL",
+        cluster.url("kompetens_service", "kompetens"),
+    ));
     cluster.signal(Signal::INT);
     cluster.await_end();
     home
@@ -185,7 +186,10 @@ impl Cluster {
     }
 
     fn start(home: PathBuf, settings: &[&str]) -> Cluster {
-        let options: Vec<String> = settings.iter().map(|setting| (*setting).to_owned()).collect();
+        let options: Vec<String> = settings
+            .iter()
+            .map(|setting| (*setting).to_owned())
+            .collect();
         let server = Mutex::new(spawn(&home, &options));
         let cluster = Cluster {
             home,
@@ -220,7 +224,9 @@ impl Cluster {
     }
 
     pub fn sql(&self, statements: &str) {
-        self.admin(&self.database.lock().unwrap()).batch_execute(statements).unwrap();
+        self.admin(&self.database.lock().unwrap())
+            .batch_execute(statements)
+            .unwrap();
     }
 
     /// From now on the oracle looks into this database.
@@ -273,7 +279,11 @@ impl Cluster {
         let parent = self.pid();
         let mut all = vec![parent];
         for entry in fs::read_dir("/proc").unwrap().flatten() {
-            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
+            let Some(pid) = entry
+                .file_name()
+                .to_str()
+                .and_then(|name| name.parse().ok())
+            else {
                 continue;
             };
             let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
@@ -296,7 +306,10 @@ impl Cluster {
         let begun = Instant::now();
         let url = self.url("postgres", "postgres");
         while PgConnection::establish(&url).is_err() {
-            assert!(begun.elapsed() < Duration::from_secs(60), "PostgreSQL answers");
+            assert!(
+                begun.elapsed() < Duration::from_secs(60),
+                "PostgreSQL answers"
+            );
             // the backends of a killed server need a moment to let go of its memory
             let mut server = self.server.lock().unwrap();
             if server.try_wait().unwrap().is_some() {

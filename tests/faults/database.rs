@@ -51,7 +51,10 @@ fn a_frozen_postgresql_is_503_soon_then_at_once_and_2xx_soon_after_it_goes_on() 
         }
         let back = back.elapsed();
         assert!(back < Duration::from_secs(2), "{back:?}");
-        assert!(slowest_live < Duration::from_millis(500), "{slowest_live:?}");
+        assert!(
+            slowest_live < Duration::from_millis(500),
+            "{slowest_live:?}"
+        );
         notes = format!(
             "first 503 after {} ms, 2xx {} ms after it went on, slowest `/livez` {} ms",
             first.as_millis(),
@@ -60,7 +63,14 @@ fn a_frozen_postgresql_is_503_soon_then_at_once_and_2xx_soon_after_it_goes_on() 
         );
         ledger.await_more(8);
     });
-    judge("PostgreSQL: frozen (SIGSTOP)", 1, &ledger, &cluster, program.address, notes);
+    judge(
+        "PostgreSQL: frozen (SIGSTOP)",
+        1,
+        &ledger,
+        &cluster,
+        program.address,
+        notes,
+    );
 }
 
 #[test]
@@ -81,7 +91,10 @@ fn a_full_disk_refuses_writes_and_goes_on_reading() {
     let cluster = Cluster::new();
     std::fs::create_dir_all(disk.join("space")).unwrap();
     run(crate::cluster::postgres("initdb").arg("--version"));
-    run(Command::new("chown").arg("--reference").arg(&cluster.home).arg(disk.join("space")));
+    run(Command::new("chown")
+        .arg("--reference")
+        .arg(&cluster.home)
+        .arg(disk.join("space")));
     cluster.admin("postgres").batch(&format!(
         "create tablespace small location '{}'",
         disk.join("space").display()
@@ -103,7 +116,14 @@ fn a_full_disk_refuses_writes_and_goes_on_reading() {
     assert!(refused > 0, "the disk is full");
     std::fs::remove_file(disk.join("filler")).unwrap();
     ledger.await_success(&mut client);
-    judge("PostgreSQL: its disk full", 1, &ledger, &cluster, program.address, format!("{refused} writes refused, reads go on"));
+    judge(
+        "PostgreSQL: its disk full",
+        1,
+        &ledger,
+        &cluster,
+        program.address,
+        format!("{refused} writes refused, reads go on"),
+    );
 }
 
 struct Unmount<'a>(&'a std::path::Path);
@@ -119,7 +139,8 @@ fn connections_used_up_is_503_until_one_is_free() {
     let cluster = Cluster::with(&["max_connections=12", "superuser_reserved_connections=3"]);
     let hold = || {
         let url = cluster.url("kompetens_owner", "kompetens");
-        std::iter::from_fn(|| diesel::Connection::establish(&url).ok()).collect::<Vec<diesel::PgConnection>>()
+        std::iter::from_fn(|| diesel::Connection::establish(&url).ok())
+            .collect::<Vec<diesel::PgConnection>>()
     };
     let held = hold();
     let program = Program::start(&cluster.url("kompetens_service", "kompetens"));
@@ -130,7 +151,14 @@ fn connections_used_up_is_503_until_one_is_free() {
     }
     drop(held);
     ledger.await_success(&mut client);
-    judge("PostgreSQL: its connections used up", 1, &ledger, &cluster, program.address, String::new());
+    judge(
+        "PostgreSQL: its connections used up",
+        1,
+        &ledger,
+        &cluster,
+        program.address,
+        String::new(),
+    );
 }
 
 #[test]
@@ -149,7 +177,14 @@ fn a_read_only_postgresql_refuses_writes_and_goes_on_reading() {
     }
     cluster.set("default_transaction_read_only", "off");
     ledger.await_success(&mut client);
-    judge("PostgreSQL: read-only", 1, &ledger, &cluster, program.address, "reads go on".to_owned());
+    judge(
+        "PostgreSQL: read-only",
+        1,
+        &ledger,
+        &cluster,
+        program.address,
+        "reads go on".to_owned(),
+    );
 }
 
 #[test]
@@ -170,7 +205,14 @@ fn a_failover_to_a_promoted_standby_loses_nothing_that_was_acknowledged() {
         wire.leads_to(standby.socket());
         ledger.await_more(30);
     });
-    judge("PostgreSQL: failed over to a promoted standby", 1, &ledger, &standby, program.address, String::new());
+    judge(
+        "PostgreSQL: failed over to a promoted standby",
+        1,
+        &ledger,
+        &standby,
+        program.address,
+        String::new(),
+    );
 }
 
 #[test]
@@ -183,7 +225,10 @@ fn a_row_held_by_another_is_503_for_those_who_need_it_only() {
         .send("POST", "/events", &[], Some(&planning_day("Hålls fast")))
         .unwrap();
     let mut holder = cluster.admin("kompetens");
-    holder.batch(&format!("begin; select 1 from events where id = '{}' for update", other.id()));
+    holder.batch(&format!(
+        "begin; select 1 from events where id = '{}' for update",
+        other.id()
+    ));
     let stop = AtomicBool::new(false);
     let refused = std::sync::atomic::AtomicU64::new(0);
     ledger.writers(program.address, 4, &stop, || {
@@ -195,7 +240,12 @@ fn a_row_held_by_another_is_503_for_those_who_need_it_only() {
                     let begun = Instant::now();
                     while begun.elapsed() < Duration::from_secs(2) {
                         let reply = client
-                            .send("PATCH", &path, &[("If-Match", "*")], Some(r#"{"estimatedCost": 1}"#))
+                            .send(
+                                "PATCH",
+                                &path,
+                                &[("If-Match", "*")],
+                                Some(r#"{"estimatedCost": 1}"#),
+                            )
                             .unwrap();
                         assert_eq!(reply.status, 503);
                         reply.expect_well_formed();
@@ -208,7 +258,14 @@ fn a_row_held_by_another_is_503_for_those_who_need_it_only() {
     });
     holder.batch("rollback");
     let refused = refused.into_inner();
-    judge("PostgreSQL: a row held by another", 1, &ledger, &cluster, program.address, format!("{refused} who needed it refused, the others go on"));
+    judge(
+        "PostgreSQL: a row held by another",
+        1,
+        &ledger,
+        &cluster,
+        program.address,
+        format!("{refused} who needed it refused, the others go on"),
+    );
 }
 
 /// Statements whose outcome must be success.

@@ -28,7 +28,14 @@ fn the_service_killed_under_16_writers_loses_and_doubles_nothing() {
         });
     }
     let _program = Program::at(address, &mut Program::command(&url));
-    judge("service: kill -9 under 16 writers", rounds, &ledger, &cluster, address, String::new());
+    judge(
+        "service: kill -9 under 16 writers",
+        rounds,
+        &ledger,
+        &cluster,
+        address,
+        String::new(),
+    );
 }
 
 #[test]
@@ -44,7 +51,14 @@ fn backends_terminated_under_writers_are_not_noticed_but_by_the_clock() {
             cluster.sql("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'kompetens_service'");
         }
     });
-    judge("PostgreSQL: every backend terminated", rounds, &ledger, &cluster, program.address, String::new());
+    judge(
+        "PostgreSQL: every backend terminated",
+        rounds,
+        &ledger,
+        &cluster,
+        program.address,
+        String::new(),
+    );
 }
 
 /// PostgreSQL ends by this signal under writers and comes back, several times.
@@ -64,7 +78,14 @@ fn postgresql_ends(fault: &str, signal: Signal, all: usize) {
         }
         ledger.await_more(8);
     });
-    judge(fault, rounds, &ledger, &cluster, program.address, String::new());
+    judge(
+        fault,
+        rounds,
+        &ledger,
+        &cluster,
+        program.address,
+        String::new(),
+    );
 }
 
 #[test]

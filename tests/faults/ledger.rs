@@ -4,13 +4,14 @@ use chrono::{DateTime, SubsecRound, Utc};
 use serde_json::json;
 use std::collections::HashSet;
 use std::net::SocketAddr;
-use std::sync::{LazyLock, Mutex};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{LazyLock, Mutex};
 
 use crate::cluster::Cluster;
 use crate::program::{Client, Failure, HR, Reply};
 
-static START: LazyLock<DateTime<Utc>> = LazyLock::new(|| Utc::now().trunc_subsecs(0) + chrono::Duration::days(60));
+static START: LazyLock<DateTime<Utc>> =
+    LazyLock::new(|| Utc::now().trunc_subsecs(0) + chrono::Duration::days(60));
 
 /// A planning day of the demo's education department; the same text for the same title.
 pub fn planning_day(title: &str) -> String {
@@ -68,7 +69,11 @@ impl Ledger {
                     self.broken.fetch_add(1, Ordering::SeqCst);
                 }
                 reply.expect_well_formed();
-                assert!(reply.status == 503, "an event that is whole is refused: {}", reply.body);
+                assert!(
+                    reply.status == 503,
+                    "an event that is whole is refused: {}",
+                    reply.body
+                );
                 *self.last.lock().unwrap() = reply.body.clone();
                 if reply.body.contains("\"outcome-unknown\"") {
                     self.unknown.lock().unwrap().push(number);
@@ -86,7 +91,13 @@ impl Ledger {
     }
 
     /// So many writers write until told to stop.
-    pub fn writers(&self, address: SocketAddr, how_many: usize, stop: &AtomicBool, meanwhile: impl FnOnce()) {
+    pub fn writers(
+        &self,
+        address: SocketAddr,
+        how_many: usize,
+        stop: &AtomicBool,
+        meanwhile: impl FnOnce(),
+    ) {
         std::thread::scope(|scope| {
             let stops = StopsAtEnd(stop);
             for _ in 0..how_many {
@@ -109,7 +120,11 @@ impl Ledger {
         let before = self.acknowledged.lock().unwrap().len();
         let begun = std::time::Instant::now();
         while self.acknowledged.lock().unwrap().len() < before + more {
-            assert!(begun.elapsed().as_secs() < 30, "writes go through: {}", self.last.lock().unwrap());
+            assert!(
+                begun.elapsed().as_secs() < 30,
+                "writes go through: {}",
+                self.last.lock().unwrap()
+            );
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
     }
@@ -118,7 +133,11 @@ impl Ledger {
     pub fn await_success(&self, client: &mut Client) {
         let begun = std::time::Instant::now();
         while !self.write(client) {
-            assert!(begun.elapsed().as_secs() < 2, "writes go through again: {}", self.last.lock().unwrap());
+            assert!(
+                begun.elapsed().as_secs() < 2,
+                "writes go through again: {}",
+                self.last.lock().unwrap()
+            );
             std::thread::sleep(std::time::Duration::from_millis(10));
         }
     }
@@ -139,8 +158,17 @@ impl Ledger {
         }
         self.unknown.lock().unwrap().clear();
         // refused requests that were settled by another try are settled
-        let acknowledged: HashSet<u64> = self.acknowledged.lock().unwrap().iter().map(|(number, _)| *number).collect();
-        self.refused.lock().unwrap().retain(|number| !acknowledged.contains(number));
+        let acknowledged: HashSet<u64> = self
+            .acknowledged
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|(number, _)| *number)
+            .collect();
+        self.refused
+            .lock()
+            .unwrap()
+            .retain(|number| !acknowledged.contains(number));
     }
 
     /// How many acknowledged events are not there, and how many events are there that nobody was told of.
@@ -221,7 +249,8 @@ impl Drop for StopsAtEnd<'_> {
 }
 
 #[test]
-fn an_event_that_was_acknowledged_and_is_not_there_is_lost_and_one_that_nobody_was_told_of_is_doubled() {
+fn an_event_that_was_acknowledged_and_is_not_there_is_lost_and_one_that_nobody_was_told_of_is_doubled()
+ {
     let cluster = Cluster::new();
     let program = crate::program::Program::start(&cluster.url("kompetens_service", "kompetens"));
     let ledger = Ledger::default();

@@ -56,7 +56,11 @@ impl Row<'_> {
             self.broken,
             self.note
         );
-        assert!(self.acknowledged > 0, "{}: something went through", self.fault);
+        assert!(
+            self.acknowledged > 0,
+            "{}: something went through",
+            self.fault
+        );
         assert_eq!(
             (self.lost, self.doubled, self.broken),
             (0, 0, 0),
@@ -68,7 +72,14 @@ impl Row<'_> {
 
 /// Settles what is unknown and holds ledger and database against each other.
 #[track_caller]
-fn judge(fault: &str, rounds: usize, ledger: &ledger::Ledger, cluster: &cluster::Cluster, address: std::net::SocketAddr, note: String) {
+fn judge(
+    fault: &str,
+    rounds: usize,
+    ledger: &ledger::Ledger,
+    cluster: &cluster::Cluster,
+    address: std::net::SocketAddr,
+    note: String,
+) {
     ledger.settle(address);
     ledger.expect_equal_replays(address);
     ledger::expect_whole(cluster);

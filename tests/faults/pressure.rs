@@ -101,16 +101,29 @@ fn more_slow_clients_of_each_kind_than_the_service_holds_keep_nobody_out() {
         });
         assert!(crowd.len() > HELD, "{slow:?}: {} of them", crowd.len());
         let mut newcomer = Client::new(program.address, &HR);
-        assert!(ledger.write(&mut newcomer), "{slow:?}: a newcomer is served");
+        assert!(
+            ledger.write(&mut newcomer),
+            "{slow:?}: a newcomer is served"
+        );
         let (_, descriptors, _) = program.footprint();
         println!(
             "{slow:?}: p99 of reads {:.1} ms, alone {:.1} ms; {descriptors} descriptors",
             crowded.as_secs_f64() * 1e3,
             alone.as_secs_f64() * 1e3
         );
-        assert!(descriptors < 2 * HELD + 60, "{slow:?}: {descriptors} descriptors");
+        assert!(
+            descriptors < 2 * HELD + 60,
+            "{slow:?}: {descriptors} descriptors"
+        );
     }
-    judge("clients: 150 slow ones of each of five kinds, 100 held", 5, &ledger, &cluster, program.address, String::new());
+    judge(
+        "clients: 150 slow ones of each of five kinds, 100 held",
+        5,
+        &ledger,
+        &cluster,
+        program.address,
+        String::new(),
+    );
 }
 
 #[test]
@@ -129,7 +142,14 @@ fn two_connections_under_200_slow_requests_answer_everyone() {
     });
     wire.is(Line::Pass);
     let refused = ledger.refused.lock().unwrap().len();
-    judge("database: two connections, 200 slow requests at once", 1, &ledger, &cluster, program.address, format!("{refused} asked to come back"));
+    judge(
+        "database: two connections, 200 slow requests at once",
+        1,
+        &ledger,
+        &cluster,
+        program.address,
+        format!("{refused} asked to come back"),
+    );
 }
 
 #[test]
@@ -163,7 +183,14 @@ fn with_64_descriptors_it_serves_on_after_200_connections() {
     }
     let begun = begun.elapsed();
     drop(crowd);
-    judge("service: 64 descriptors, 200 connections", 1, &ledger, &cluster, program.address, format!("served {} ms after", begun.as_millis()));
+    judge(
+        "service: 64 descriptors, 200 connections",
+        1,
+        &ledger,
+        &cluster,
+        program.address,
+        format!("served {} ms after", begun.as_millis()),
+    );
 }
 
 #[test]
@@ -178,7 +205,14 @@ fn without_anyone_to_read_its_log_it_serves_on() {
     for _ in 0..50 {
         assert!(ledger.write(&mut client));
     }
-    judge("service: its log output gone", 1, &ledger, &cluster, program.address, String::new());
+    judge(
+        "service: its log output gone",
+        1,
+        &ledger,
+        &cluster,
+        program.address,
+        String::new(),
+    );
 }
 
 #[test]
@@ -218,7 +252,28 @@ fn after_a_storm_threads_descriptors_memory_and_transactions_are_where_they_were
     storm();
     let after = settled();
     assert!(after.0 <= threads, "threads: {threads}, then {}", after.0);
-    assert!(after.1 <= descriptors + 4, "descriptors: {descriptors}, then {}", after.1);
-    assert!(after.2 <= memory + memory / 4 + 4096, "memory: {memory} kB, then {} kB", after.2);
-    judge("service: two storms in a row", 2, &ledger, &cluster, program.address, format!("threads {threads} → {}, descriptors {descriptors} → {}, memory {} → {} MB", after.0, after.1, memory / 1024, after.2 / 1024));
+    assert!(
+        after.1 <= descriptors + 4,
+        "descriptors: {descriptors}, then {}",
+        after.1
+    );
+    assert!(
+        after.2 <= memory + memory / 4 + 4096,
+        "memory: {memory} kB, then {} kB",
+        after.2
+    );
+    judge(
+        "service: two storms in a row",
+        2,
+        &ledger,
+        &cluster,
+        program.address,
+        format!(
+            "threads {threads} → {}, descriptors {descriptors} → {}, memory {} → {} MB",
+            after.0,
+            after.1,
+            memory / 1024,
+            after.2 / 1024
+        ),
+    );
 }

@@ -28,7 +28,13 @@ static KEYS: LazyLock<PathBuf> = LazyLock::new(|| {
 /// A token of an HR administrator of the demo data.
 pub static HR: LazyLock<String> = LazyLock::new(|| {
     let output = kompetens()
-        .args(["token", "--person", "person-0001", "--role", "hrAdministrator"])
+        .args([
+            "token",
+            "--person",
+            "person-0001",
+            "--role",
+            "hrAdministrator",
+        ])
         .args(["--issuer", ISSUER, "--audience", AUDIENCE, "--key"])
         .arg(KEYS.join("key.pem"))
         .output()
@@ -249,7 +255,11 @@ impl Client {
             self.stream = Some(BufReader::new(stream));
         }
         let stream = self.stream.as_mut().ok_or(Failure::NotSent)?;
-        let base = if path.starts_with("/kompetens/") { "" } else { self.base };
+        let base = if path.starts_with("/kompetens/") {
+            ""
+        } else {
+            self.base
+        };
         let mut text = format!(
             "{method} {base}{path} HTTP/1.1\r\nHost: test\r\nAuthorization: Bearer {}\r\n",
             self.token

@@ -36,7 +36,14 @@ fn sigterm_under_load_finishes_every_request_that_was_taken() {
     let unanswered = ledger.unknown.lock().unwrap().len();
     assert_eq!(unanswered, 0, "requests that were sent and not answered");
     let _program = Program::at(address, &mut Program::command(&url));
-    judge("service: SIGTERM under 16 writers", rounds, &ledger, &cluster, address, format!("ended within {} ms", slowest.as_millis()));
+    judge(
+        "service: SIGTERM under 16 writers",
+        rounds,
+        &ledger,
+        &cluster,
+        address,
+        format!("ended within {} ms", slowest.as_millis()),
+    );
 }
 
 /// A balancer as small as one can be: it hands each new connection to an instance that says it is ready.
@@ -124,7 +131,14 @@ fn rolling_restarts_of_two_instances_behind_a_balancer_fail_no_request() {
         ledger.refused.lock().unwrap().len(),
     );
     assert_eq!(failed, (0, 0), "requests without an answer, and refused");
-    judge("two instances: restarted in turn behind a balancer", rounds, &ledger, &cluster, balancer.address, "no request failed".to_owned());
+    judge(
+        "two instances: restarted in turn behind a balancer",
+        rounds,
+        &ledger,
+        &cluster,
+        balancer.address,
+        "no request failed".to_owned(),
+    );
 }
 
 #[test]
@@ -170,13 +184,19 @@ fn a_dump_taken_under_load_restores_to_a_whole_database_that_serves() {
     });
     stop.store(true, Ordering::SeqCst);
     let acknowledged = ledger.acknowledged.lock().unwrap().len();
-    run(postgres("createdb")
-        .arg("--host")
-        .arg(&cluster.home)
-        .args(["--username=postgres", "--owner=kompetens_owner", "kompetens_restored"]));
+    run(postgres("createdb").arg("--host").arg(&cluster.home).args([
+        "--username=postgres",
+        "--owner=kompetens_owner",
+        "kompetens_restored",
+    ]));
     let restored = cluster.url("kompetens_owner", "kompetens_restored");
     run(postgres("pg_restore")
-        .args(["--exit-on-error", "--single-transaction", "--no-owner", "--no-privileges"])
+        .args([
+            "--exit-on-error",
+            "--single-transaction",
+            "--no-owner",
+            "--no-privileges",
+        ])
         .arg(format!("--dbname={restored}"))
         .arg(&dump));
     run(kompetens()
@@ -184,8 +204,13 @@ fn a_dump_taken_under_load_restores_to_a_whole_database_that_serves() {
         .env("KOMPETENS_MIGRATION_DATABASE_URL", &restored));
     cluster.look_into("kompetens_restored");
     expect_whole(&cluster);
-    let stored = usize::try_from(cluster.count("select count(*) from events where title like 'Dag %'")).unwrap();
-    assert!((30..=acknowledged).contains(&stored), "{stored} of {acknowledged}");
+    let stored =
+        usize::try_from(cluster.count("select count(*) from events where title like 'Dag %'"))
+            .unwrap();
+    assert!(
+        (30..=acknowledged).contains(&stored),
+        "{stored} of {acknowledged}"
+    );
     let again = Program::start(&cluster.url("kompetens_service", "kompetens_restored"));
     assert!(ask_operations(&again, "/readyz").0 == 200);
     assert!(ledger.write(&mut Client::new(again.address, &HR)));

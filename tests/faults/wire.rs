@@ -20,9 +20,14 @@ pub enum Line {
     /// Hands everything on so much later.
     Delay(Duration),
     /// Ends the connection at the message of that number from the client, counted from now on.
-    CutAt { message: u64, handed_on: bool },
+    CutAt {
+        message: u64,
+        handed_on: bool,
+    },
     /// The same at the message that holds COMMIT.
-    CutAtCommit { handed_on: bool },
+    CutAtCommit {
+        handed_on: bool,
+    },
 }
 
 pub struct Wire {
@@ -105,7 +110,8 @@ impl Shared {
         let ended = Arc::new(AtomicBool::new(false));
         let back = {
             let ended = ended.clone();
-            let (mut client, mut server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            let (mut client, mut server) =
+                (client.try_clone().unwrap(), server.try_clone().unwrap());
             let shared = self.clone();
             std::thread::spawn(move || {
                 let mut chunk = [0; 65536];
