@@ -1,0 +1,213 @@
+//! The statements that a request makes the service send, read from PostgreSQL's own log, and the pgbench script that sends the same.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One statement as the server received it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Statement {
+    pub backend: String,
+    pub sql: String,
+    pub parameters: Vec<Option<String>>,
+    /// Was it prepared under a name, to be sent again without being parsed?
+    pub prepared: bool,
+}
+
+impl Statement {
+    fn bounds_a_transaction(&self) -> bool {
+        let first = self.sql.split_whitespace().next().unwrap_or_default().to_ascii_lowercase();
+        ["begin", "commit", "rollback"].contains(&first.as_str())
+    }
+}
+
+/// Reads a log that was written with `log_statement = all` and the prefix `@@pid `.
+pub fn read(log: &str) -> Vec<Statement> {
+    let mut statements: Vec<Statement> = Vec::new();
+    for entry in log.split("@@").skip(1) {
+        let Some((backend, entry)) = entry.split_once(' ') else { continue };
+        let entry = entry.trim_end().replace("\n\t", "\n");
+        if let Some(simple) = entry.strip_prefix("LOG:  statement: ") {
+            statements.push(Statement {
+                backend: backend.to_owned(),
+                sql: simple.to_owned(),
+                parameters: Vec::new(),
+                prepared: true,
+            });
+        } else if let Some((name, sql)) = entry.strip_prefix("LOG:  execute ").and_then(|rest| rest.split_once(": ")) {
+            let prepared = name != "<unnamed>";
+            statements.push(Statement {
+                backend: backend.to_owned(),
+                sql: sql.to_owned(),
+                parameters: Vec::new(),
+                prepared,
+            });
+        } else if let Some(list) = entry.strip_prefix("DETAIL:  parameters: ")
+            && let Some(statement) = statements.iter_mut().rev().find(|statement| statement.backend == backend)
+        {
+            statement.parameters = parameters(list);
+        }
+    }
+    statements
+}
+
+/// `$1 = 'it''s', $2 = NULL`
+fn parameters(mut list: &str) -> Vec<Option<String>> {
+    let mut values = Vec::new();
+    while let Some((_, rest)) = list.split_once(" = ") {
+        if let Some(quoted) = rest.strip_prefix('\'') {
+            let mut value = String::new();
+            let mut rest = quoted;
+            while let Some((part, after)) = rest.split_once('\'') {
+                value.push_str(part);
+                rest = after;
+                match after.strip_prefix('\'') {
+                    Some(after) => {
+                        value.push('\'');
+                        rest = after;
+                    }
+                    None => break,
+                }
+            }
+            values.push(Some(value));
+            list = rest;
+        } else {
+            values.push(None);
+            list = rest.strip_prefix("NULL").unwrap_or(rest);
+        }
+    }
+    values
+}
+
+/// Leaves out what the service sends of its own accord: whole transactions that hold a statement seen while it was idle.
+pub fn without_background(statements: Vec<Statement>, idle: &[Statement]) -> Vec<Statement> {
+    let background: BTreeSet<&str> = idle
+        .iter()
+        .filter(|known| !known.bounds_a_transaction())
+        .map(|known| known.sql.as_str())
+        .collect();
+    let noisy: BTreeSet<String> = statements
+        .iter()
+        .filter(|statement| background.contains(statement.sql.as_str()))
+        .map(|statement| statement.backend.clone())
+        .collect();
+    // on a backend with background work only what lies in transactions of its own, or alone, is kept
+    let mut kept = Vec::new();
+    let mut open: BTreeMap<String, Vec<Statement>> = BTreeMap::new();
+    for statement in statements {
+        if !noisy.contains(&statement.backend) {
+            kept.push(statement);
+            continue;
+        }
+        let word = statement.sql.split_whitespace().next().unwrap_or_default().to_ascii_lowercase();
+        match word.as_str() {
+            "begin" => {
+                open.insert(statement.backend.clone(), vec![statement]);
+            }
+            "commit" | "rollback" => {
+                let mut whole = open.remove(&statement.backend).unwrap_or_default();
+                whole.push(statement);
+                if !whole.iter().any(|statement| background.contains(statement.sql.as_str())) {
+                    kept.extend(whole);
+                }
+            }
+            _ => match open.get_mut(&statement.backend) {
+                Some(whole) => whole.push(statement),
+                None if background.contains(statement.sql.as_str()) => {}
+                None => kept.push(statement),
+            },
+        }
+    }
+    kept
+}
+
+/// Which numbers a run goes through.
+#[derive(Debug, Clone, Copy)]
+pub enum Numbers {
+    Random {
+        first: u64,
+        last: u64,
+    },
+    /// Each once.
+    Once {
+        first: u64,
+        last: u64,
+    },
+}
+
+/// A script that sends these statements with other numbers than the one they were recorded for, and the values it is given.
+pub fn script(statements: &[Statement], sample: u64, numbers: Numbers, connections: usize) -> (String, Vec<(String, String)>) {
+    let mut text = match numbers {
+        Numbers::Random { first, last } => format!("\\set n random({first}, {last})\n"),
+        Numbers::Once { first, last } => {
+            let span = (last - first) / connections as u64;
+            format!("\\set n {first} + :client_id * {span} + :k\n")
+        }
+    };
+    text.push_str("\\set k :k + 1\n\\set m :run * 1000000000 + :client_id * 1000000 + :k\n");
+    let mut writer = Writer {
+        sample: format!("{sample:x}"),
+        new: Vec::new(),
+        variables: vec![("k".to_owned(), "0".to_owned())],
+    };
+    for statement in statements {
+        let mut sql = statement.sql.clone();
+        // the last first, so that $1 is not taken for the beginning of $10
+        for (index, value) in statement.parameters.iter().enumerate().rev() {
+            let written = match value {
+                None => "null".to_owned(),
+                Some(value) => writer.write(value),
+            };
+            sql = sql.replace(&format!("${}", index + 1), &written);
+        }
+        text.push_str(sql.trim_end_matches(';'));
+        text.push_str(";\n");
+    }
+    (text, writer.variables)
+}
+
+struct Writer {
+    sample: String,
+    /// The ids that the service made for the request, in the order they were met.
+    new: Vec<String>,
+    variables: Vec<(String, String)>,
+}
+
+impl Writer {
+    fn write(&mut self, value: &str) -> String {
+        if let Some(id) = self.id(value) {
+            return format!("{id}::uuid");
+        }
+        if let Some(items) = value.strip_prefix('{').and_then(|value| value.strip_suffix('}')) {
+            let ids: Option<Vec<String>> = items.split(',').map(|item| self.id(item)).collect();
+            if let Some(ids) = ids {
+                let ids: Vec<String> = ids.into_iter().map(|id| format!("{id}::uuid")).collect();
+                return format!("array[{}]", ids.join(", "));
+            }
+        }
+        let name = format!("v{}", self.variables.len());
+        self.variables.push((name.clone(), value.to_owned()));
+        format!(":{name}")
+    }
+
+    /// An id that goes with the number, or that is made anew each time.
+    fn id(&mut self, value: &str) -> Option<String> {
+        let plain: String = value.chars().filter(|c| *c != '-').collect();
+        if value.len() != 36 || plain.len() != 32 || !plain.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return None;
+        }
+        let number = plain.get(2..)?.trim_start_matches('0');
+        if number == self.sample && ["00", "e0", "f0", "c0"].contains(&plain.get(..2)?) {
+            let prefix = &plain[..2];
+            return Some(format!("('{prefix}' || lpad(to_hex(:n::bigint), 30, '0'))"));
+        }
+        let made = i64::from_str_radix(plain.get(..12)?, 16).ok()?;
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok()?.as_millis() as i64;
+        if (now - made).abs() > 600_000 {
+            return None;
+        }
+        let position = self.new.iter().position(|known| known == value).unwrap_or_else(|| {
+            self.new.push(value.to_owned());
+            self.new.len() - 1
+        });
+        Some(format!("('{}{position:02x}' || lpad(to_hex(:m::bigint), 18, '0'))", &plain[..12]))
+    }
+}
