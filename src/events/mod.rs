@@ -620,7 +620,7 @@ pub fn create(
         ));
     }
     organisers.expect_covered(&content.organising_unit_ids, &content.days())?;
-    expect_known(conn, content)?;
+    expect_known(conn, content, organisers)?;
     expect_known_venues(conn, &content.occasions)?;
     let version_id = guideline::queries::in_force(conn, call.today())?;
 
@@ -676,7 +676,7 @@ pub fn change(
     if moved || reorganised {
         organisers.expect_covered(&content.organising_unit_ids, &content.days())?;
     }
-    expect_known(conn, &content)?;
+    expect_known(conn, &content, &organisers)?;
     if moved {
         // a venue may end after what was held there
         expect_known_venues(conn, &content.occasions)?;
@@ -732,7 +732,11 @@ impl Event {
 }
 
 /// 422 unless the person and the units of the participants exist.
-fn expect_known(conn: &mut PgConnection, content: &EventContent) -> Result<(), Error> {
+fn expect_known(
+    conn: &mut PgConnection,
+    content: &EventContent,
+    organisers: &Organisers,
+) -> Result<(), Error> {
     if !people::queries::exists(conn, &content.responsible_person)? {
         return Err(Error::at_pointer(Code::UnknownPerson, "/responsiblePerson"));
     }
@@ -740,7 +744,13 @@ fn expect_known(conn: &mut PgConnection, content: &EventContent) -> Result<(), E
         ("expectedParticipants", &content.expected_participants),
         ("actualParticipants", &content.actual_participants),
     ] {
-        if let Some(participants) = participants {
+        // most count those of the organisers, which are known already
+        let counted = |of: &Participants| {
+            of.per_unit
+                .iter()
+                .all(|unit| organisers.0.contains_key(&unit.unit_id))
+        };
+        if let Some(participants) = participants.as_ref().filter(|of| !counted(of)) {
             expect_known_units(conn, participants, field)?;
         }
     }

@@ -2,15 +2,16 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use diesel::dsl::{exists, not, sql};
-use diesel::pg::PgConnection;
+use diesel::pg::{Pg, PgConnection};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, Bool, Text};
+use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use diesel::sql_types::{Array, Bool, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::handlers::{EventFilter, EventSort};
 use super::status::StatusChange;
-use super::{Event, EventContent, Occasion};
+use super::{Event, EventContent, Occasion, OccasionPlaceKind};
 use crate::db::schema::{
     event_details, event_organisers, events, occasions, status_changes, units,
 };
@@ -23,6 +24,11 @@ use crate::rules::calendar;
 use crate::rules::lifecycle::EventStatus;
 use crate::rules::scope::{Arranger, EventKind};
 use crate::window;
+
+define_sql_function! {
+    /// Where, in the order of first starts, the events begin that are not over at this time.
+    fn first_start_of_what_goes_on(at: Timestamptz) -> Timestamptz;
+}
 
 /// The event as the service shows it, or 404.
 pub fn load(conn: &mut PgConnection, id: Uuid) -> Result<Event, Error> {
@@ -154,6 +160,7 @@ fn matching<'a>(
         let (from, to) = (within_range(from), within_range(to));
         // the event's own bounds first: they are indexed
         query = query
+            .filter(e::first_start.ge(first_start_of_what_goes_on(from)))
             .filter(e::first_start.lt(to))
             .filter(e::last_end.gt(from))
             .filter(exists(
@@ -243,35 +250,129 @@ pub fn insert(
     occasions: &[Occasion],
 ) -> Result<(), Error> {
     let (first_start, last_end) = bounds(occasions);
-    diesel::insert_into(events::table)
-        .values((
-            events::id.eq(id),
-            events::revision.eq(1),
-            events::title.eq(&content.title),
-            events::description.eq(&content.description),
-            events::kind.eq(kind),
-            events::arranger.eq(arranger),
-            events::partners.eq(AsJson(content.partners.clone().unwrap_or_default())),
-            events::responsible_person.eq(&content.responsible_person),
-            events::expected_participants.eq(content.expected_participants.clone().map(AsJson)),
-            events::estimated_cost.eq(content.estimated_cost),
-            events::registry_number.eq(&content.registry_number),
-            events::external_reference.eq(&content.external_reference),
-            events::guideline_version_id.eq(guideline_version_id),
-            events::status.eq(EventStatus::Draft),
-            (
-                events::first_start.eq(first_start),
-                events::last_end.eq(last_end),
-            ),
-            (
-                events::created_at.eq(call.now),
-                events::updated_at.eq(call.now),
-            ),
-        ))
-        .execute(conn)?;
-    insert_organisers(conn, id, &content.organising_unit_ids)?;
-    insert_occasions(conn, id, occasions)
+    let event = diesel::insert_into(events::table).values((
+        events::id.eq(id),
+        events::revision.eq(1),
+        events::title.eq(&content.title),
+        events::description.eq(&content.description),
+        events::kind.eq(kind),
+        events::arranger.eq(arranger),
+        events::partners.eq(AsJson(content.partners.clone().unwrap_or_default())),
+        events::responsible_person.eq(&content.responsible_person),
+        events::expected_participants.eq(content.expected_participants.clone().map(AsJson)),
+        events::estimated_cost.eq(content.estimated_cost),
+        events::registry_number.eq(&content.registry_number),
+        events::external_reference.eq(&content.external_reference),
+        events::guideline_version_id.eq(guideline_version_id),
+        events::status.eq(EventStatus::Draft),
+        (
+            events::first_start.eq(first_start),
+            events::last_end.eq(last_end),
+        ),
+        (
+            events::created_at.eq(call.now),
+            events::updated_at.eq(call.now),
+        ),
+    ));
+    Whole {
+        event,
+        organisers: Organisers {
+            event_id: id,
+            unit_ids: content.organising_unit_ids.clone(),
+        },
+        occasions: Occasions::of(id, occasions),
+    }
+    .execute(conn)?;
+    Ok(())
 }
+
+/// An event with its organisers and occasions in one statement: one round trip.
+#[derive(QueryId)]
+struct Whole<E> {
+    event: E,
+    organisers: Organisers,
+    occasions: Occasions,
+}
+
+impl<E: QueryFragment<Pg>> QueryFragment<Pg> for Whole<E> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("with event as (");
+        self.event.walk_ast(out.reborrow())?;
+        out.push_sql("), organisers as (");
+        self.organisers.walk_ast(out.reborrow())?;
+        out.push_sql(") ");
+        self.occasions.walk_ast(out)
+    }
+}
+
+impl<E> RunQueryDsl<PgConnection> for Whole<E> {}
+
+/// Organisers as rows, however many: arrays keep the statement the same, so that it is prepared once.
+#[derive(QueryId)]
+struct Organisers {
+    event_id: Uuid,
+    unit_ids: Vec<Uuid>,
+}
+
+impl QueryFragment<Pg> for Organisers {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("insert into event_organisers (event_id, unit_id, position) select ");
+        out.push_bind_param::<SqlUuid, _>(&self.event_id)?;
+        out.push_sql(", unit_id, position - 1 from unnest(");
+        out.push_bind_param::<Array<SqlUuid>, _>(&self.unit_ids)?;
+        out.push_sql("::uuid[]) with ordinality as given (unit_id, position)");
+        Ok(())
+    }
+}
+
+impl RunQueryDsl<PgConnection> for Organisers {}
+
+/// Occasions as rows, likewise.
+#[derive(QueryId)]
+struct Occasions {
+    event_id: Uuid,
+    ids: Vec<Uuid>,
+    starts_at: Vec<DateTime<Utc>>,
+    ends_at: Vec<DateTime<Utc>>,
+    places: Vec<OccasionPlaceKind>,
+    venue_ids: Vec<Option<Uuid>>,
+}
+
+impl Occasions {
+    fn of(event_id: Uuid, occasions: &[Occasion]) -> Occasions {
+        Occasions {
+            event_id,
+            ids: occasions.iter().map(|of| of.id).collect(),
+            starts_at: occasions.iter().map(|of| of.starts_at).collect(),
+            ends_at: occasions.iter().map(|of| of.ends_at).collect(),
+            places: occasions.iter().map(|of| of.place).collect(),
+            venue_ids: occasions.iter().map(|of| of.venue_id).collect(),
+        }
+    }
+}
+
+impl QueryFragment<Pg> for Occasions {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql(
+            "insert into occasions (event_id, id, starts_at, ends_at, place, venue_id) select ",
+        );
+        out.push_bind_param::<SqlUuid, _>(&self.event_id)?;
+        out.push_sql(", * from unnest(");
+        out.push_bind_param::<Array<SqlUuid>, _>(&self.ids)?;
+        out.push_sql("::uuid[], ");
+        out.push_bind_param::<Array<Timestamptz>, _>(&self.starts_at)?;
+        out.push_sql("::timestamptz[], ");
+        out.push_bind_param::<Array<Timestamptz>, _>(&self.ends_at)?;
+        out.push_sql("::timestamptz[], ");
+        out.push_bind_param::<Array<Text>, _>(&self.places)?;
+        out.push_sql("::text[], ");
+        out.push_bind_param::<Array<Nullable<SqlUuid>>, _>(&self.venue_ids)?;
+        out.push_sql("::uuid[])");
+        Ok(())
+    }
+}
+
+impl RunQueryDsl<PgConnection> for Occasions {}
 
 /// Stores the event's own values after a change; organisers and occasions have functions of their own.
 pub fn update(
@@ -317,28 +418,6 @@ fn bounds(occasions: &[Occasion]) -> (DateTime<Utc>, DateTime<Utc>) {
     )
 }
 
-fn insert_organisers(
-    conn: &mut PgConnection,
-    event_id: Uuid,
-    unit_ids: &[Uuid],
-) -> Result<(), Error> {
-    let rows: Vec<_> = unit_ids
-        .iter()
-        .zip(0i16..)
-        .map(|(unit_id, position)| {
-            (
-                event_organisers::event_id.eq(event_id),
-                event_organisers::unit_id.eq(*unit_id),
-                event_organisers::position.eq(position),
-            )
-        })
-        .collect();
-    diesel::insert_into(event_organisers::table)
-        .values(rows)
-        .execute(conn)?;
-    Ok(())
-}
-
 pub fn replace_organisers(
     conn: &mut PgConnection,
     event_id: Uuid,
@@ -346,30 +425,11 @@ pub fn replace_organisers(
 ) -> Result<(), Error> {
     diesel::delete(event_organisers::table.filter(event_organisers::event_id.eq(event_id)))
         .execute(conn)?;
-    insert_organisers(conn, event_id, unit_ids)
-}
-
-fn insert_occasions(
-    conn: &mut PgConnection,
-    event_id: Uuid,
-    new: &[Occasion],
-) -> Result<(), Error> {
-    let rows: Vec<_> = new
-        .iter()
-        .map(|occasion| {
-            (
-                occasions::id.eq(occasion.id),
-                occasions::event_id.eq(event_id),
-                occasions::starts_at.eq(occasion.starts_at),
-                occasions::ends_at.eq(occasion.ends_at),
-                occasions::place.eq(occasion.place),
-                occasions::venue_id.eq(occasion.venue_id),
-            )
-        })
-        .collect();
-    diesel::insert_into(occasions::table)
-        .values(rows)
-        .execute(conn)?;
+    Organisers {
+        event_id,
+        unit_ids: unit_ids.to_vec(),
+    }
+    .execute(conn)?;
     Ok(())
 }
 
@@ -396,7 +456,7 @@ pub fn replace_occasions(
             .filter(not(occasions::id.eq_any(kept))),
     )
     .execute(conn)?;
-    insert_occasions(conn, event_id, &changed)?;
+    Occasions::of(event_id, &changed).execute(conn)?;
     let (first_start, last_end) = bounds(after);
     diesel::update(events::table.find(event_id))
         .set((

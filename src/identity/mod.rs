@@ -17,7 +17,7 @@ use crate::guideline::Text;
 use crate::http::call::Call;
 use crate::organisation::appointments;
 use crate::organisation::people::{self, Person};
-use crate::rules::access::{self, Access, Action, Asker, Role, Scope};
+use crate::rules::access::{self, Access, Action, Asker, Reach, Reading, Role, Scope};
 
 /// What the change log calls the service itself; no token can.
 const SYSTEM: &str = "system";
@@ -207,12 +207,23 @@ impl Call {
     }
 
     /// 403 or 404 unless the caller may do this by role or office.
+    ///
+    /// An office only ever adds a right, so it is looked up only when the token alone gives none.
     pub fn may_with_offices(
         &self,
         conn: &mut PgConnection,
         action: Action<'_>,
     ) -> Result<(), Error> {
-        permitted(&self.asker(conn)?, action)
+        self.may(action)
+            .or_else(|_| permitted(&self.asker(conn)?, action))
+    }
+
+    /// What a list of this kind may show the caller; offices are looked up only when the token alone does not show everything.
+    pub fn reach(&self, conn: &mut PgConnection, reading: Reading) -> Result<Reach, Error> {
+        match access::reach(&self.actor.asker([]), reading) {
+            Reach::Everything => Ok(Reach::Everything),
+            Reach::Part { .. } => Ok(access::reach(&self.asker(conn)?, reading)),
+        }
     }
 }
 

@@ -8,7 +8,6 @@ use chrono::{DateTime, NaiveDate, Utc};
 use diesel::pg::{Pg, PgConnection};
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
@@ -333,6 +332,9 @@ pub fn change(
 
 pub mod queries {
     use super::*;
+    use diesel::dsl::auto_type;
+    use diesel::sql_types::{self, Array};
+    use diesel::{alias, define_sql_function};
 
     pub fn find(conn: &mut PgConnection, id: Uuid) -> Result<Unit, Error> {
         Ok(units::table
@@ -438,34 +440,34 @@ pub mod queries {
 
     /// The units with these ids and all above them.
     pub fn chains(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Unit>, Error> {
-        let all = with_ancestors(conn, ids)?;
         Ok(units::table
-            .filter(units::id.eq_any(all))
+            .filter(units::id.eq_any(with_ancestors(ids)))
             .select(Unit::as_select())
             .load(conn)?)
     }
 
-    /// The same, locked so that they do not end meanwhile.
+    /// The same, locked so that they do not end meanwhile. A unit never moves, so those above it need no lock to stay so.
     pub fn chains_for_share(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Unit>, Error> {
-        let all = with_ancestors(conn, ids)?;
         Ok(units::table
-            .filter(units::id.eq_any(all))
+            .filter(units::id.eq_any(with_ancestors(ids)))
             .order(units::id)
             .select(Unit::as_select())
             .for_share()
             .load(conn)?)
     }
 
-    fn with_ancestors(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Uuid>, Error> {
-        let paths: Vec<Vec<Uuid>> = units::table
-            .filter(units::id.eq_any(ids))
-            .select(units::path)
-            .load(conn)?;
-        Ok(paths
-            .into_iter()
-            .flatten()
-            .collect::<BTreeSet<_>>()
-            .into_iter()
-            .collect())
+    define_sql_function! {
+        /// The elements of an array as rows.
+        #[sql_name = "unnest"]
+        fn elements(array: Array<sql_types::Uuid>) -> sql_types::Uuid;
+    }
+
+    alias!(units as organising: Organising);
+
+    #[auto_type(no_type_alias)]
+    fn with_ancestors(ids: &[Uuid]) -> _ {
+        organising
+            .filter(organising.field(units::id).eq_any(ids))
+            .select(elements(organising.field(units::path)))
     }
 }
