@@ -39,6 +39,52 @@ pub struct Change<'a, T> {
     pub after: Option<&'a T>,
 }
 
+/// What the log needs to know of a resource.
+pub trait Resource: Serialize {
+    /// Its name in the singular, as in the document: `event`, `officeAppointment`.
+    const NAME: &'static str;
+
+    fn id(&self) -> Uuid;
+
+    fn revision(&self) -> i32;
+
+    /// The event it belongs to, by which access to the entry is judged.
+    fn event_id(&self) -> Option<Uuid> {
+        None
+    }
+}
+
+/// Appends that a resource was created.
+pub fn created<R: Resource>(conn: &mut PgConnection, call: &Call, after: &R) -> Result<(), Error> {
+    append(conn, call, &change(Operation::Create, None, after))
+}
+
+/// Appends that a resource was changed.
+pub fn updated<R: Resource>(
+    conn: &mut PgConnection,
+    call: &Call,
+    before: &R,
+    after: &R,
+) -> Result<(), Error> {
+    append(conn, call, &change(Operation::Update, Some(before), after))
+}
+
+fn change<'a, R: Resource>(
+    operation: Operation,
+    before: Option<&'a R>,
+    after: &'a R,
+) -> Change<'a, R> {
+    Change {
+        operation,
+        resource: R::NAME,
+        id: after.id(),
+        revision: after.revision(),
+        event_id: after.event_id(),
+        before,
+        after: Some(after),
+    }
+}
+
 /// Appends one entry. A database error here takes the change back too.
 pub fn append<T: Serialize>(
     conn: &mut PgConnection,

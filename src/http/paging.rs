@@ -103,6 +103,14 @@ impl Paging {
         self.limit + 1
     }
 
+    /// How many match in all, when that is asked for.
+    pub fn total(
+        &self,
+        count: impl FnOnce() -> diesel::QueryResult<i64>,
+    ) -> Result<Option<i64>, Error> {
+        Ok(self.include_total.then(count).transpose()?)
+    }
+
     /// Cuts the rows that were read to the window and says where to go on.
     pub fn cut<T, K: Serialize>(
         &self,

@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 
-use crate::changes::{self, Change, Operation};
+use crate::changes;
 use crate::db::Db;
 use crate::db::schema::office_appointments;
 use crate::error::{Code, Error};
@@ -251,16 +251,7 @@ pub fn create(
     new: &NewOfficeAppointment,
 ) -> Result<OfficeAppointment, Error> {
     let row = queries::insert(conn, id, new, call.now)?;
-    let change = Change {
-        operation: Operation::Create,
-        resource: "officeAppointment",
-        id,
-        revision: row.revision,
-        event_id: None,
-        before: None,
-        after: Some(&row),
-    };
-    changes::append(conn, call, &change)?;
+    changes::created(conn, call, &row)?;
     Ok(row)
 }
 
@@ -288,36 +279,19 @@ pub fn change(
     }
 
     let row = queries::update(conn, before, new, call.now)?;
-    let change = Change {
-        operation: Operation::Update,
-        resource: "officeAppointment",
-        id: row.id,
-        revision: row.revision,
-        event_id: None,
-        before: Some(before),
-        after: Some(&row),
-    };
-    changes::append(conn, call, &change)?;
+    changes::updated(conn, call, before, &row)?;
     Ok(row)
 }
 
 pub mod queries {
     use super::*;
 
-    pub fn find(conn: &mut PgConnection, id: Uuid) -> Result<OfficeAppointment, Error> {
-        Ok(office_appointments::table
-            .find(id)
-            .select(OfficeAppointment::as_select())
-            .first(conn)?)
-    }
-
-    pub fn find_for_update(conn: &mut PgConnection, id: Uuid) -> Result<OfficeAppointment, Error> {
-        Ok(office_appointments::table
-            .find(id)
-            .select(OfficeAppointment::as_select())
-            .for_no_key_update()
-            .first(conn)?)
-    }
+    rows!(
+        office_appointments,
+        OfficeAppointment,
+        NewOfficeAppointment,
+        "officeAppointment"
+    );
 
     pub(super) fn list(
         conn: &mut PgConnection,
@@ -335,25 +309,11 @@ pub mod queries {
             if let Some(value) = &filter.person_ref {
                 query = query.filter(office_appointments::person_ref.eq(value));
             }
-            if let Some(day) = filter.valid_on {
-                query = query
-                    .filter(office_appointments::valid_from.le(day))
-                    .filter(
-                        office_appointments::valid_to
-                            .is_null()
-                            .or(office_appointments::valid_to.gt(day)),
-                    );
-            }
-            query
+            valid_on!(query, office_appointments, filter.valid_on)
         };
-        let total = if paging.include_total {
-            Some(matching().count().get_result(conn)?)
-        } else {
-            None
-        };
-        let query = matching().select(OfficeAppointment::as_select());
+        let total = paging.total(|| matching().count().get_result(conn))?;
         let rows = window!(
-            query,
+            matching().select(OfficeAppointment::as_select()),
             paging,
             filter.sort.is_descending(),
             office_appointments::valid_from,
@@ -362,40 +322,6 @@ pub mod queries {
         )
         .load(conn)?;
         Ok((rows, total))
-    }
-
-    pub(super) fn insert(
-        conn: &mut PgConnection,
-        id: Uuid,
-        new: &NewOfficeAppointment,
-        now: DateTime<Utc>,
-    ) -> Result<OfficeAppointment, Error> {
-        Ok(diesel::insert_into(office_appointments::table)
-            .values((
-                office_appointments::id.eq(id),
-                office_appointments::revision.eq(1),
-                new,
-                office_appointments::created_at.eq(now),
-                office_appointments::updated_at.eq(now),
-            ))
-            .returning(OfficeAppointment::as_returning())
-            .get_result(conn)?)
-    }
-
-    pub(super) fn update(
-        conn: &mut PgConnection,
-        before: &OfficeAppointment,
-        new: &NewOfficeAppointment,
-        now: DateTime<Utc>,
-    ) -> Result<OfficeAppointment, Error> {
-        Ok(diesel::update(office_appointments::table.find(before.id))
-            .set((
-                new,
-                office_appointments::revision.eq(before.revision + 1),
-                office_appointments::updated_at.eq(now),
-            ))
-            .returning(OfficeAppointment::as_returning())
-            .get_result(conn)?)
     }
 
     /// Every appointment in force on a day.

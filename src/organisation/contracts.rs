@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 
-use crate::changes::{self, Change, Operation};
+use crate::changes;
 use crate::db::Db;
 use crate::db::schema::supplier_contracts;
 use crate::error::Error;
@@ -252,16 +252,7 @@ pub fn create(
     new: &NewSupplierContract,
 ) -> Result<SupplierContract, Error> {
     let row = queries::insert(conn, id, new, call.now)?;
-    let change = Change {
-        operation: Operation::Create,
-        resource: "supplierContract",
-        id,
-        revision: row.revision,
-        event_id: None,
-        before: None,
-        after: Some(&row),
-    };
-    changes::append(conn, call, &change)?;
+    changes::created(conn, call, &row)?;
     Ok(row)
 }
 
@@ -277,36 +268,19 @@ pub fn change(
     }
 
     let row = queries::update(conn, before, new, call.now)?;
-    let change = Change {
-        operation: Operation::Update,
-        resource: "supplierContract",
-        id: row.id,
-        revision: row.revision,
-        event_id: None,
-        before: Some(before),
-        after: Some(&row),
-    };
-    changes::append(conn, call, &change)?;
+    changes::updated(conn, call, before, &row)?;
     Ok(row)
 }
 
 pub mod queries {
     use super::*;
 
-    pub fn find(conn: &mut PgConnection, id: Uuid) -> Result<SupplierContract, Error> {
-        Ok(supplier_contracts::table
-            .find(id)
-            .select(SupplierContract::as_select())
-            .first(conn)?)
-    }
-
-    pub fn find_for_update(conn: &mut PgConnection, id: Uuid) -> Result<SupplierContract, Error> {
-        Ok(supplier_contracts::table
-            .find(id)
-            .select(SupplierContract::as_select())
-            .for_no_key_update()
-            .first(conn)?)
-    }
+    rows!(
+        supplier_contracts,
+        SupplierContract,
+        NewSupplierContract,
+        "supplierContract"
+    );
 
     pub(super) fn list(
         conn: &mut PgConnection,
@@ -318,23 +292,11 @@ pub mod queries {
             if let Some(value) = &filter.supplier_id {
                 query = query.filter(supplier_contracts::supplier_id.eq(value));
             }
-            if let Some(day) = filter.valid_on {
-                query = query.filter(supplier_contracts::valid_from.le(day)).filter(
-                    supplier_contracts::valid_to
-                        .is_null()
-                        .or(supplier_contracts::valid_to.gt(day)),
-                );
-            }
-            query
+            valid_on!(query, supplier_contracts, filter.valid_on)
         };
-        let total = if paging.include_total {
-            Some(matching().count().get_result(conn)?)
-        } else {
-            None
-        };
-        let query = matching().select(SupplierContract::as_select());
+        let total = paging.total(|| matching().count().get_result(conn))?;
         let rows = window!(
-            query,
+            matching().select(SupplierContract::as_select()),
             paging,
             filter.sort.is_descending(),
             supplier_contracts::supplier_name,
@@ -343,39 +305,5 @@ pub mod queries {
         )
         .load(conn)?;
         Ok((rows, total))
-    }
-
-    pub(super) fn insert(
-        conn: &mut PgConnection,
-        id: Uuid,
-        new: &NewSupplierContract,
-        now: DateTime<Utc>,
-    ) -> Result<SupplierContract, Error> {
-        Ok(diesel::insert_into(supplier_contracts::table)
-            .values((
-                supplier_contracts::id.eq(id),
-                supplier_contracts::revision.eq(1),
-                new,
-                supplier_contracts::created_at.eq(now),
-                supplier_contracts::updated_at.eq(now),
-            ))
-            .returning(SupplierContract::as_returning())
-            .get_result(conn)?)
-    }
-
-    pub(super) fn update(
-        conn: &mut PgConnection,
-        before: &SupplierContract,
-        new: &NewSupplierContract,
-        now: DateTime<Utc>,
-    ) -> Result<SupplierContract, Error> {
-        Ok(diesel::update(supplier_contracts::table.find(before.id))
-            .set((
-                new,
-                supplier_contracts::revision.eq(before.revision + 1),
-                supplier_contracts::updated_at.eq(now),
-            ))
-            .returning(SupplierContract::as_returning())
-            .get_result(conn)?)
     }
 }

@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 
-use crate::changes::{self, Change, Operation};
+use crate::changes;
 use crate::db::Db;
 use crate::db::schema::business_goals;
 use crate::error::Error;
@@ -225,16 +225,7 @@ pub fn create(
     new: &NewBusinessGoal,
 ) -> Result<BusinessGoal, Error> {
     let row = queries::insert(conn, id, new, call.now)?;
-    let change = Change {
-        operation: Operation::Create,
-        resource: "businessGoal",
-        id,
-        revision: row.revision,
-        event_id: None,
-        before: None,
-        after: Some(&row),
-    };
-    changes::append(conn, call, &change)?;
+    changes::created(conn, call, &row)?;
     Ok(row)
 }
 
@@ -250,36 +241,19 @@ pub fn change(
     }
 
     let row = queries::update(conn, before, new, call.now)?;
-    let change = Change {
-        operation: Operation::Update,
-        resource: "businessGoal",
-        id: row.id,
-        revision: row.revision,
-        event_id: None,
-        before: Some(before),
-        after: Some(&row),
-    };
-    changes::append(conn, call, &change)?;
+    changes::updated(conn, call, before, &row)?;
     Ok(row)
 }
 
 pub mod queries {
     use super::*;
 
-    pub fn find(conn: &mut PgConnection, id: Uuid) -> Result<BusinessGoal, Error> {
-        Ok(business_goals::table
-            .find(id)
-            .select(BusinessGoal::as_select())
-            .first(conn)?)
-    }
-
-    pub fn find_for_update(conn: &mut PgConnection, id: Uuid) -> Result<BusinessGoal, Error> {
-        Ok(business_goals::table
-            .find(id)
-            .select(BusinessGoal::as_select())
-            .for_no_key_update()
-            .first(conn)?)
-    }
+    rows!(
+        business_goals,
+        BusinessGoal,
+        NewBusinessGoal,
+        "businessGoal"
+    );
 
     pub(super) fn list(
         conn: &mut PgConnection,
@@ -291,23 +265,11 @@ pub mod queries {
             if let Some(value) = filter.unit_id {
                 query = query.filter(business_goals::unit_id.eq(value));
             }
-            if let Some(day) = filter.valid_on {
-                query = query.filter(business_goals::valid_from.le(day)).filter(
-                    business_goals::valid_to
-                        .is_null()
-                        .or(business_goals::valid_to.gt(day)),
-                );
-            }
-            query
+            valid_on!(query, business_goals, filter.valid_on)
         };
-        let total = if paging.include_total {
-            Some(matching().count().get_result(conn)?)
-        } else {
-            None
-        };
-        let query = matching().select(BusinessGoal::as_select());
+        let total = paging.total(|| matching().count().get_result(conn))?;
         let rows = window!(
-            query,
+            matching().select(BusinessGoal::as_select()),
             paging,
             filter.sort.is_descending(),
             business_goals::title,
@@ -316,40 +278,6 @@ pub mod queries {
         )
         .load(conn)?;
         Ok((rows, total))
-    }
-
-    pub(super) fn insert(
-        conn: &mut PgConnection,
-        id: Uuid,
-        new: &NewBusinessGoal,
-        now: DateTime<Utc>,
-    ) -> Result<BusinessGoal, Error> {
-        Ok(diesel::insert_into(business_goals::table)
-            .values((
-                business_goals::id.eq(id),
-                business_goals::revision.eq(1),
-                new,
-                business_goals::created_at.eq(now),
-                business_goals::updated_at.eq(now),
-            ))
-            .returning(BusinessGoal::as_returning())
-            .get_result(conn)?)
-    }
-
-    pub(super) fn update(
-        conn: &mut PgConnection,
-        before: &BusinessGoal,
-        new: &NewBusinessGoal,
-        now: DateTime<Utc>,
-    ) -> Result<BusinessGoal, Error> {
-        Ok(diesel::update(business_goals::table.find(before.id))
-            .set((
-                new,
-                business_goals::revision.eq(before.revision + 1),
-                business_goals::updated_at.eq(now),
-            ))
-            .returning(BusinessGoal::as_returning())
-            .get_result(conn)?)
     }
 
     /// Those of these ids that are business goals.

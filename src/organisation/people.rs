@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 
-use crate::changes::{self, Change, Operation};
+use crate::changes;
 use crate::db::Db;
 use crate::db::schema::people;
 use crate::error::{Code, Error};
@@ -240,16 +240,7 @@ pub fn create(
     new: &NewPerson,
 ) -> Result<Person, Error> {
     let row = queries::insert(conn, id, new, call.now)?;
-    let change = Change {
-        operation: Operation::Create,
-        resource: "person",
-        id,
-        revision: row.revision,
-        event_id: None,
-        before: None,
-        after: Some(&row),
-    };
-    changes::append(conn, call, &change)?;
+    changes::created(conn, call, &row)?;
     Ok(row)
 }
 
@@ -268,36 +259,14 @@ pub fn change(
     }
 
     let row = queries::update(conn, before, new, call.now)?;
-    let change = Change {
-        operation: Operation::Update,
-        resource: "person",
-        id: row.id,
-        revision: row.revision,
-        event_id: None,
-        before: Some(before),
-        after: Some(&row),
-    };
-    changes::append(conn, call, &change)?;
+    changes::updated(conn, call, before, &row)?;
     Ok(row)
 }
 
 pub mod queries {
     use super::*;
 
-    pub fn find(conn: &mut PgConnection, id: Uuid) -> Result<Person, Error> {
-        Ok(people::table
-            .find(id)
-            .select(Person::as_select())
-            .first(conn)?)
-    }
-
-    pub fn find_for_update(conn: &mut PgConnection, id: Uuid) -> Result<Person, Error> {
-        Ok(people::table
-            .find(id)
-            .select(Person::as_select())
-            .for_no_key_update()
-            .first(conn)?)
-    }
+    rows!(people, Person, NewPerson, "person");
 
     pub(super) fn list(
         conn: &mut PgConnection,
@@ -312,21 +281,11 @@ pub mod queries {
             if let Some(value) = &filter.person_ref {
                 query = query.filter(people::person_ref.eq(value));
             }
-            if let Some(day) = filter.valid_on {
-                query = query
-                    .filter(people::valid_from.le(day))
-                    .filter(people::valid_to.is_null().or(people::valid_to.gt(day)));
-            }
-            query
+            valid_on!(query, people, filter.valid_on)
         };
-        let total = if paging.include_total {
-            Some(matching().count().get_result(conn)?)
-        } else {
-            None
-        };
-        let query = matching().select(Person::as_select());
+        let total = paging.total(|| matching().count().get_result(conn))?;
         let rows = window!(
-            query,
+            matching().select(Person::as_select()),
             paging,
             filter.sort.is_descending(),
             people::display_name,
@@ -335,40 +294,6 @@ pub mod queries {
         )
         .load(conn)?;
         Ok((rows, total))
-    }
-
-    pub(super) fn insert(
-        conn: &mut PgConnection,
-        id: Uuid,
-        new: &NewPerson,
-        now: DateTime<Utc>,
-    ) -> Result<Person, Error> {
-        Ok(diesel::insert_into(people::table)
-            .values((
-                people::id.eq(id),
-                people::revision.eq(1),
-                new,
-                people::created_at.eq(now),
-                people::updated_at.eq(now),
-            ))
-            .returning(Person::as_returning())
-            .get_result(conn)?)
-    }
-
-    pub(super) fn update(
-        conn: &mut PgConnection,
-        before: &Person,
-        new: &NewPerson,
-        now: DateTime<Utc>,
-    ) -> Result<Person, Error> {
-        Ok(diesel::update(people::table.find(before.id))
-            .set((
-                new,
-                people::revision.eq(before.revision + 1),
-                people::updated_at.eq(now),
-            ))
-            .returning(Person::as_returning())
-            .get_result(conn)?)
     }
 
     /// The person of this reference who works here on a day.

@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 
-use crate::changes::{self, Change, Operation};
+use crate::changes;
 use crate::db::Db;
 use crate::db::schema::units;
 use crate::error::{Code, Error};
@@ -274,19 +274,10 @@ pub fn create(
         conn,
         id,
         new,
-        path.into_iter().chain([id]).collect(),
         call.now,
+        path.into_iter().chain([id]).collect(),
     )?;
-    let change = Change {
-        operation: Operation::Create,
-        resource: "unit",
-        id,
-        revision: row.revision,
-        event_id: None,
-        before: None,
-        after: Some(&row),
-    };
-    changes::append(conn, call, &change)?;
+    changes::created(conn, call, &row)?;
     Ok(row)
 }
 
@@ -317,16 +308,7 @@ pub fn change(
     }
 
     let row = queries::update(conn, before, new, call.now)?;
-    let change = Change {
-        operation: Operation::Update,
-        resource: "unit",
-        id: row.id,
-        revision: row.revision,
-        event_id: None,
-        before: Some(before),
-        after: Some(&row),
-    };
-    changes::append(conn, call, &change)?;
+    changes::updated(conn, call, before, &row)?;
     Ok(row)
 }
 
@@ -336,20 +318,7 @@ pub mod queries {
     use diesel::sql_types::{self, Array};
     use diesel::{alias, define_sql_function};
 
-    pub fn find(conn: &mut PgConnection, id: Uuid) -> Result<Unit, Error> {
-        Ok(units::table
-            .find(id)
-            .select(Unit::as_select())
-            .first(conn)?)
-    }
-
-    pub fn find_for_update(conn: &mut PgConnection, id: Uuid) -> Result<Unit, Error> {
-        Ok(units::table
-            .find(id)
-            .select(Unit::as_select())
-            .for_no_key_update()
-            .first(conn)?)
-    }
+    rows!(units, Unit, NewUnit, "unit", path: Vec<Uuid>);
 
     pub(super) fn list(
         conn: &mut PgConnection,
@@ -364,21 +333,11 @@ pub mod queries {
             if let Some(value) = filter.parent_id {
                 query = query.filter(units::parent_id.eq(value));
             }
-            if let Some(day) = filter.valid_on {
-                query = query
-                    .filter(units::valid_from.le(day))
-                    .filter(units::valid_to.is_null().or(units::valid_to.gt(day)));
-            }
-            query
+            valid_on!(query, units, filter.valid_on)
         };
-        let total = if paging.include_total {
-            Some(matching().count().get_result(conn)?)
-        } else {
-            None
-        };
-        let query = matching().select(Unit::as_select());
+        let total = paging.total(|| matching().count().get_result(conn))?;
         let rows = window!(
-            query,
+            matching().select(Unit::as_select()),
             paging,
             filter.sort.is_descending(),
             units::name,
@@ -387,42 +346,6 @@ pub mod queries {
         )
         .load(conn)?;
         Ok((rows, total))
-    }
-
-    pub(super) fn insert(
-        conn: &mut PgConnection,
-        id: Uuid,
-        new: &NewUnit,
-        path: Vec<Uuid>,
-        now: DateTime<Utc>,
-    ) -> Result<Unit, Error> {
-        Ok(diesel::insert_into(units::table)
-            .values((
-                units::id.eq(id),
-                units::revision.eq(1),
-                new,
-                units::path.eq(path),
-                units::created_at.eq(now),
-                units::updated_at.eq(now),
-            ))
-            .returning(Unit::as_returning())
-            .get_result(conn)?)
-    }
-
-    pub(super) fn update(
-        conn: &mut PgConnection,
-        before: &Unit,
-        new: &NewUnit,
-        now: DateTime<Utc>,
-    ) -> Result<Unit, Error> {
-        Ok(diesel::update(units::table.find(before.id))
-            .set((
-                new,
-                units::revision.eq(before.revision + 1),
-                units::updated_at.eq(now),
-            ))
-            .returning(Unit::as_returning())
-            .get_result(conn)?)
     }
 
     /// Those of these ids that are units.

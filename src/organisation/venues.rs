@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 
-use crate::changes::{self, Change, Operation};
+use crate::changes;
 use crate::db::Db;
 use crate::db::schema::venues;
 use crate::error::{Code, Error};
@@ -264,17 +264,8 @@ pub fn create(
     id: Uuid,
     new: &NewVenue,
 ) -> Result<Venue, Error> {
-    let row = queries::insert(conn, id, new, call.author(), call.now)?;
-    let change = Change {
-        operation: Operation::Create,
-        resource: "venue",
-        id,
-        revision: row.revision,
-        event_id: None,
-        before: None,
-        after: Some(&row),
-    };
-    changes::append(conn, call, &change)?;
+    let row = queries::insert(conn, id, new, call.now, call.author())?;
+    changes::created(conn, call, &row)?;
     Ok(row)
 }
 
@@ -299,36 +290,14 @@ pub fn change(
     }
 
     let row = queries::update(conn, before, new, call.now)?;
-    let change = Change {
-        operation: Operation::Update,
-        resource: "venue",
-        id: row.id,
-        revision: row.revision,
-        event_id: None,
-        before: Some(before),
-        after: Some(&row),
-    };
-    changes::append(conn, call, &change)?;
+    changes::updated(conn, call, before, &row)?;
     Ok(row)
 }
 
 pub mod queries {
     use super::*;
 
-    pub fn find(conn: &mut PgConnection, id: Uuid) -> Result<Venue, Error> {
-        Ok(venues::table
-            .find(id)
-            .select(Venue::as_select())
-            .first(conn)?)
-    }
-
-    pub fn find_for_update(conn: &mut PgConnection, id: Uuid) -> Result<Venue, Error> {
-        Ok(venues::table
-            .find(id)
-            .select(Venue::as_select())
-            .for_no_key_update()
-            .first(conn)?)
-    }
+    rows!(venues, Venue, NewVenue, "venue", created_by: &str);
 
     pub(super) fn list(
         conn: &mut PgConnection,
@@ -346,21 +315,11 @@ pub mod queries {
             if let Some(value) = &filter.supplier_id {
                 query = query.filter(venues::supplier_id.eq(value));
             }
-            if let Some(day) = filter.valid_on {
-                query = query
-                    .filter(venues::valid_from.le(day))
-                    .filter(venues::valid_to.is_null().or(venues::valid_to.gt(day)));
-            }
-            query
+            valid_on!(query, venues, filter.valid_on)
         };
-        let total = if paging.include_total {
-            Some(matching().count().get_result(conn)?)
-        } else {
-            None
-        };
-        let query = matching().select(Venue::as_select());
+        let total = paging.total(|| matching().count().get_result(conn))?;
         let rows = window!(
-            query,
+            matching().select(Venue::as_select()),
             paging,
             filter.sort.is_descending(),
             venues::name,
@@ -369,42 +328,6 @@ pub mod queries {
         )
         .load(conn)?;
         Ok((rows, total))
-    }
-
-    pub(super) fn insert(
-        conn: &mut PgConnection,
-        id: Uuid,
-        new: &NewVenue,
-        created_by: &str,
-        now: DateTime<Utc>,
-    ) -> Result<Venue, Error> {
-        Ok(diesel::insert_into(venues::table)
-            .values((
-                venues::id.eq(id),
-                venues::revision.eq(1),
-                new,
-                venues::created_by.eq(created_by),
-                venues::created_at.eq(now),
-                venues::updated_at.eq(now),
-            ))
-            .returning(Venue::as_returning())
-            .get_result(conn)?)
-    }
-
-    pub(super) fn update(
-        conn: &mut PgConnection,
-        before: &Venue,
-        new: &NewVenue,
-        now: DateTime<Utc>,
-    ) -> Result<Venue, Error> {
-        Ok(diesel::update(venues::table.find(before.id))
-            .set((
-                new,
-                venues::revision.eq(before.revision + 1),
-                venues::updated_at.eq(now),
-            ))
-            .returning(Venue::as_returning())
-            .get_result(conn)?)
     }
 
     /// The venues with these ids, locked so that they do not end meanwhile.
