@@ -9,6 +9,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use uuid::Uuid;
 
+use crate::changes::sequencer;
+use crate::changes::verification::{self, Head};
 use crate::config::{self, Config, Mode};
 use crate::db::local::{LocalCluster, Settings};
 use crate::db::{Db, migrations};
@@ -73,6 +75,12 @@ enum Command {
     },
     /// Load Hedemora's demo data into an empty database. A second time changes nothing.
     Demo,
+    /// Check the whole change log: that no entry was changed, removed or moved. Prints the head, to be kept elsewhere.
+    VerifyAudit {
+        /// A head that was kept: check that it still stands in the log.
+        #[arg(long, value_name = "NUMBER:HASH")]
+        head: Option<Head>,
+    },
     /// Ask the operations port of a running service whether it is alive; for container health checks.
     Health,
 }
@@ -142,6 +150,18 @@ pub fn run(cli: Cli) -> Result<(), String> {
             print(&format!("{token}\n"))
         }
         Command::Demo => load_demo(),
+        Command::VerifyAudit { head } => {
+            let report = with_database(|url| verification::verify(url, head.as_ref()))?;
+            print(&report.to_string())?;
+            if report.faults.is_empty() {
+                Ok(())
+            } else {
+                Err(
+                    "the change log does not verify; see docs/OPERATIONS.md on what to do"
+                        .to_owned(),
+                )
+            }
+        }
         Command::Health => {
             let address =
                 config::operations_address(&environment).map_err(|error| error.to_string())?;
@@ -184,6 +204,26 @@ fn start_local(data: &Path) -> Result<LocalCluster, String> {
     migrations::run(&cluster.owner_url())?;
     migrations::grant(&cluster.owner_url(), "kompetens_service")?;
     Ok(cluster)
+}
+
+/// Runs something with the database of the settings: DATABASE_URL, or that of `serve --local`, running or not.
+fn with_database<T>(work: impl Fn(&str) -> Result<T, String>) -> Result<T, String> {
+    if environment("DATABASE_URL").is_some() {
+        let url = config::database_url(&environment).map_err(|error| error.to_string())?;
+        return work(&url);
+    }
+    let data = config::data(&environment);
+    let cluster = match LocalCluster::join(&data).map_err(|error| error.to_string())? {
+        Some(cluster) => cluster,
+        None if data.join("issuer").exists() => start_local(&data)?,
+        None => {
+            return Err(format!(
+                "DATABASE_URL: missing, and {} is no data directory of serve --local; set one of DATABASE_URL and KOMPETENS_DATA",
+                data.display()
+            ));
+        }
+    };
+    work(&cluster.service_url())
 }
 
 fn load_demo() -> Result<(), String> {
@@ -271,7 +311,8 @@ fn serve(config: &Config) -> Result<(), String> {
             actix_web::rt::spawn(operators),
         );
         actix_web::rt::spawn(connections.end_the_slow());
-        actix_web::rt::spawn(http::idempotency::forget_regularly(db));
+        actix_web::rt::spawn(http::idempotency::forget_regularly(db.clone()));
+        actix_web::rt::spawn(sequencer::run(db, SEQUENCER_POLL));
         if let Some(welcome) = welcome {
             print(&welcome)?;
         }
@@ -288,6 +329,9 @@ fn serve(config: &Config) -> Result<(), String> {
         Ok(())
     })
 }
+
+/// How often an instance looks for entries that another has left unnumbered; its own it numbers at once.
+const SEQUENCER_POLL: Duration = Duration::from_millis(500);
 
 async fn stop_signal() -> Result<(), String> {
     use tokio::signal::unix::{SignalKind, signal};

@@ -18,7 +18,7 @@ use diesel::r2d2::ManageConnection;
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::error::{Code, Error, Fate};
 
@@ -57,6 +57,8 @@ struct Gate {
     size: usize,
     waiting: AtomicUsize,
     breaker: Arc<Breaker>,
+    written: Notify,
+    numbered: Notify,
 }
 
 type Job = Box<dyn FnOnce(&Pool) + Send>;
@@ -102,6 +104,8 @@ impl Db {
             size,
             waiting: AtomicUsize::new(0),
             breaker: Arc::new(Breaker::default()),
+            written: Notify::new(),
+            numbered: Notify::new(),
         }))
     }
 
@@ -160,8 +164,29 @@ impl Db {
         T: Send + 'static,
         F: Fn(&mut PgConnection) -> Result<T, Error> + Send + 'static,
     {
+        let outcome = self.keep_house(closure).await;
+        self.0.written.notify_one();
+        outcome
+    }
+
+    /// A transaction of the service's own, which wakes nobody.
+    pub async fn keep_house<T, F>(&self, closure: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: Fn(&mut PgConnection) -> Result<T, Error> + Send + 'static,
+    {
         self.run(Kind::Write, move |conn| in_transaction(conn, &closure))
             .await
+    }
+
+    /// Rings after each write of this instance.
+    pub fn written(&self) -> &Notify {
+        &self.0.written
+    }
+
+    /// Rings when this instance has numbered entries of the change log.
+    pub fn numbered(&self) -> &Notify {
+        &self.0.numbered
     }
 
     async fn run<T, F>(&self, kind: Kind, closure: F) -> Result<T, Error>

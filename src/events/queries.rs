@@ -48,6 +48,14 @@ pub fn load_for_update(conn: &mut PgConnection, id: Uuid) -> Result<Event, Error
     load(conn, id)
 }
 
+/// The events with these ids.
+pub fn load_many(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Event>, Error> {
+    Ok(event_details::table
+        .filter(event_details::id.eq_any(ids))
+        .select(Event::as_select())
+        .load(conn)?)
+}
+
 /// The events that match and that the caller may see.
 pub fn list(
     conn: &mut PgConnection,

@@ -122,7 +122,7 @@ pub async fn forget_regularly(db: Db) {
     loop {
         tokio::time::sleep(std::time::Duration::from_secs(600)).await;
         // while the database is away there is nothing to forget
-        let _ = db.write(forget_expired).await;
+        let _ = db.keep_house(forget_expired).await;
     }
 }
 

@@ -39,8 +39,8 @@ use crate::db::Db;
 use crate::error::{Code, Error};
 use crate::identity::tokens::Verifier;
 use crate::{
-    calendar_feeds, events, exceptions, follow_ups, guideline, identity, organisation, planning,
-    reporting,
+    calendar_feeds, changes, events, exceptions, follow_ups, guideline, identity, organisation,
+    planning, reporting,
 };
 use answer::BASE;
 use call::Call;
@@ -84,7 +84,8 @@ fn operations(config: &mut ServiceConfig) {
         .configure(exceptions::handlers::configure)
         .configure(follow_ups::handlers::configure)
         .configure(reporting::statistics::handlers::configure)
-        .configure(calendar_feeds::handlers::configure);
+        .configure(calendar_feeds::handlers::configure)
+        .configure(changes::handlers::configure);
 }
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {

@@ -5,6 +5,7 @@
 use chrono::{DateTime, Utc};
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection};
+use kompetens::changes::sequencer;
 use kompetens::db::local::{LocalCluster, Settings};
 use kompetens::db::{Db, migrations};
 use kompetens::http::connections::Connections;
@@ -204,10 +205,16 @@ impl TestApp {
         std::thread::spawn(move || {
             actix_web::rt::System::new().block_on(async move {
                 let db = service.db.clone();
+                let background = db.clone();
                 let server = http::serve(service, listener, 2).expect("the server starts");
                 let operators = operations::serve(served, db, operations_listener)
                     .expect("the operators' server starts");
                 actix_web::rt::spawn(operators);
+                // woken by this service's writes; it need not look for others'
+                actix_web::rt::spawn(sequencer::run(
+                    background.clone(),
+                    Duration::from_secs(3600),
+                ));
                 server.await.expect("the server runs");
             });
         });
@@ -379,6 +386,19 @@ impl TestApp {
             &[("If-Match", &etag)],
             Some(&body.to_string()),
         )
+    }
+
+    /// Waits until every entry of the change log has its number.
+    pub fn until_numbered(&self) {
+        let waits = || self.count("select count(*) from changes where number is null") > 0;
+        let began = std::time::Instant::now();
+        while waits() {
+            assert!(
+                began.elapsed() < Duration::from_secs(20),
+                "the sequencer numbers what was written"
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// A connection of the running role, for looking behind the service.

@@ -9,8 +9,10 @@ mod app;
 mod given;
 
 mod access;
+mod audit;
 mod bad_input;
 mod calendar_feeds;
+mod change_feed;
 mod decision_reports;
 mod definitions;
 mod demo;

@@ -1,0 +1,2 @@
+drop index changes_by_time;
+drop index changes_by_actor;
