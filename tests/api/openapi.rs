@@ -196,3 +196,42 @@ fn exactly_the_posts_that_write_take_an_idempotency_key() {
         assert_eq!(takes_key, writes, "{name}");
     }
 }
+
+/// The document would hold one of them for both.
+#[test]
+fn no_two_types_of_the_document_have_the_same_name() {
+    fn sources(directory: &std::path::Path, found: &mut Vec<String>) {
+        for entry in std::fs::read_dir(directory).unwrap().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                sources(&path, found);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                found.push(std::fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+    let mut texts = Vec::new();
+    sources(
+        std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")),
+        &mut texts,
+    );
+    let mut names = HashSet::new();
+    for text in texts {
+        // from the derive to the name that follows it
+        for derived in text.split("ToSchema").skip(1) {
+            let name = derived
+                .lines()
+                .map(|line| line.trim_start_matches("pub ").trim())
+                .find_map(|line| {
+                    line.strip_prefix("struct ")
+                        .or_else(|| line.strip_prefix("enum "))
+                })
+                .filter(|_| derived.starts_with([')', ',', '\n']))
+                .map(|rest| rest.split(|c: char| !c.is_alphanumeric()).next().unwrap());
+            if let Some(name) = name.filter(|name| document()["components"]["schemas"][*name].is_object()) {
+                assert!(names.insert(name.to_owned()), "two types are called {name}");
+            }
+        }
+    }
+    assert!(names.len() > 60, "{}", names.len());
+}

@@ -183,13 +183,13 @@ pub struct EventStatistics {
     #[schema(example = 1)]
     pub cancelled: i64,
     /// What was planned beside what happened, of those held or closed.
-    pub outcome: Outcome,
+    pub outcome: PlannedAndActual,
 }
 
 /// What was planned beside what happened, of the events held or closed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Outcome {
+pub struct PlannedAndActual {
     /// Held or closed.
     #[schema(example = 7)]
     pub events: i64,
