@@ -20,6 +20,7 @@ mod docs;
 mod events;
 mod exceptions;
 mod exceptions_properties;
+mod exceptions_races;
 mod follow_ups;
 mod gate;
 mod guideline;

@@ -228,7 +228,9 @@ fn no_two_types_of_the_document_have_the_same_name() {
                 })
                 .filter(|_| derived.starts_with([')', ',', '\n']))
                 .map(|rest| rest.split(|c: char| !c.is_alphanumeric()).next().unwrap());
-            if let Some(name) = name.filter(|name| document()["components"]["schemas"][*name].is_object()) {
+            if let Some(name) =
+                name.filter(|name| document()["components"]["schemas"][*name].is_object())
+            {
                 assert!(names.insert(name.to_owned()), "two types are called {name}");
             }
         }
