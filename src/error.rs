@@ -564,8 +564,8 @@ catalogue! {
         "decisionNeededBy får inte ligga efter evenemangets första dag. Välj en tidigare dag.",
         "decisionNeededBy may not lie after the event's first day. Choose an earlier day.";
     DecidedOutOfTime = 422 "decided-out-of-time", "Beslutat vid fel tid", "Decided out of time",
-        "Beslutet ska vara taget efter begäran, före nu och före evenemangets början.",
-        "The decision must have been taken after the request, before now and before the event starts.";
+        "Beslutet ska vara taget före nu och före evenemangets början. Kontrollera decidedAt.",
+        "The decision must have been taken before now and before the event starts. Check decidedAt.";
     DueBeforeEvent = 422 "due-before-event", "Uppföljning före evenemanget", "Due before the event",
         "Uppföljningens dag får inte ligga före det sista tillfället. Välj en senare dag eller utelämna dueDate.",
         "A follow-up may not be due before the last occasion. Choose a later day or leave dueDate out.";

@@ -11,8 +11,8 @@ use uuid::Uuid;
 
 use super::{
     Authority, Decision, ExceptionRequest, NewDecision, NewExceptionRequest, NewRecordedDecision,
-    RequestStatus, StoredRequest, Withdrawal, awaits, decide, expect_may_decide, expect_may_revoke,
-    lock, queries, record, revoke, show, submit, withdraw,
+    RequestStatus, StoredRequest, Withdrawal, awaiting, decide, expect_may_decide,
+    expect_may_revoke, lock, queries, record, revoke, show, show_all, submit, withdraw,
 };
 use crate::db::Db;
 use crate::error::{Code, Error};
@@ -130,22 +130,6 @@ fn readable(
     Ok((event, stored))
 }
 
-/// Requests as they are shown; of one event, or of several.
-fn show_all(
-    conn: &mut PgConnection,
-    call: &Call,
-    stored: &[StoredRequest],
-) -> Result<Vec<ExceptionRequest>, Error> {
-    stored
-        .iter()
-        .map(|request| {
-            let event = events::queries::load(conn, request.event_id)?;
-            let authority = Authority::read(conn, call, &event)?;
-            show(conn, call, request, &authority)
-        })
-        .collect()
-}
-
 /// List the exception requests of an event
 ///
 /// Newest first.
@@ -233,7 +217,10 @@ async fn list_exception_requests(
             let asker = call.asker(conn)?;
             permitted(&asker, Action::List(Reading::Planning))?;
             let mine = if filter.awaiting_my_decision {
-                Some(awaiting(conn, &call)?)
+                let held = appointments::queries::held_by(conn, call.actor.name(), call.today())?;
+                let units: Vec<Uuid> = held.iter().map(|office| office.unit_id).collect();
+                let open = queries::open_below(conn, &units, call.now)?;
+                Some(awaiting(conn, &call, &open)?)
             } else {
                 None
             };
@@ -244,22 +231,6 @@ async fn list_exception_requests(
         })
         .await?;
     ExceptionRequestPage::answer(&paging, rows, |row| (row.decision_needed_by, row.id))
-}
-
-/// The requests that the caller may decide now, by the same rule that judges the decision.
-fn awaiting(conn: &mut PgConnection, call: &Call) -> Result<Vec<Uuid>, Error> {
-    let held = appointments::queries::held_by(conn, call.actor.name(), call.today())?;
-    let units: Vec<Uuid> = held.iter().map(|office| office.unit_id).collect();
-    let mut mine = Vec::new();
-    for stored in queries::open_below(conn, &units, call.now)? {
-        let event = events::queries::load(conn, stored.event_id)?;
-        let authority = Authority::read(conn, call, &event)?;
-        if !stored.stale && event.first_start > call.now && awaits(conn, call, &stored, &authority)?
-        {
-            mine.push(stored.id);
-        }
-    }
-    Ok(mine)
 }
 
 /// Read an exception request

@@ -8,6 +8,9 @@ pub mod handlers;
 pub mod queries;
 pub mod reports;
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
 use chrono::{DateTime, NaiveDate, Utc};
 use diesel::pg::{Pg, PgConnection};
 use diesel::prelude::*;
@@ -20,7 +23,7 @@ use crate::db::schema::{decisions, exception_request_details, recorded_decisions
 use crate::db::sql_types::AsJson;
 use crate::error::{At, Code, Error, FieldError};
 use crate::events::{Event, Organisers};
-use crate::guideline::{self, Basis, GuidelineVersion, Text};
+use crate::guideline::{self, Basis, Settings, Text};
 use crate::http::call::Call;
 use crate::organisation::appointments::{self, Capacity, OfficeAppointment};
 use crate::planning::Plan;
@@ -384,8 +387,8 @@ pub struct NewRecordedDecision {
 /// Everything that authority over one event's requests is judged by, as it is at the moment.
 pub struct Authority {
     organisers: Vec<Vec<(Uuid, UnitType)>>,
-    appointments: Vec<OfficeAppointment>,
-    version: GuidelineVersion,
+    appointments: Rc<[OfficeAppointment]>,
+    settings: Settings,
     responsible_person: String,
 }
 
@@ -414,12 +417,50 @@ impl Authority {
         organisers: &Organisers,
         appointments: Vec<OfficeAppointment>,
     ) -> Result<Authority, Error> {
+        let version = guideline::queries::find(conn, event.guideline_version_id)?;
         Ok(Authority {
             organisers: organisers.typed_chains(&event.organising_unit_ids),
-            appointments,
-            version: guideline::queries::find(conn, event.guideline_version_id)?,
+            appointments: appointments.into(),
+            settings: version.settings,
             responsible_person: event.responsible_person.clone(),
         })
+    }
+
+    /// Of each of several events, only read, with as many statements as for one.
+    fn read_all(
+        conn: &mut PgConnection,
+        call: &Call,
+        event_ids: &[Uuid],
+    ) -> Result<BTreeMap<Uuid, Authority>, Error> {
+        let subjects = queries::subjects(conn, event_ids)?;
+        let unit_ids: BTreeSet<Uuid> = subjects
+            .iter()
+            .flat_map(|subject| subject.organising_unit_ids.iter().copied())
+            .collect();
+        let organisers = Organisers::read(conn, &Vec::from_iter(unit_ids))?;
+        let version_ids: BTreeSet<Uuid> = subjects
+            .iter()
+            .map(|subject| subject.guideline_version_id)
+            .collect();
+        let settings = guideline::queries::settings(conn, &Vec::from_iter(version_ids))?;
+        let appointments: Rc<[OfficeAppointment]> =
+            appointments::queries::in_force(conn, call.today())?.into();
+        subjects
+            .into_iter()
+            .map(|subject| {
+                let settings = settings
+                    .get(&subject.guideline_version_id)
+                    .copied()
+                    .ok_or_else(|| Error::internal("an event without its guideline version"))?;
+                let authority = Authority {
+                    organisers: organisers.typed_chains(&subject.organising_unit_ids),
+                    appointments: appointments.clone(),
+                    settings,
+                    responsible_person: subject.responsible_person,
+                };
+                Ok((subject.id, authority))
+            })
+            .collect()
     }
 
     /// Asks the rules something about a request with these decisions.
@@ -466,14 +507,14 @@ impl Authority {
                 .unwrap_or_default(),
             organisers: &self.organisers,
             holders: &holders,
-            director_decides_for_companies: self.version.settings.director_decides_for_companies,
-            require_all_heads: self.version.settings.require_all_heads,
+            director_decides_for_companies: self.settings.director_decides_for_companies,
+            require_all_heads: self.settings.require_all_heads,
             decisions: &decided,
         })
     }
 
     fn basis(&self, office: OfficeType) -> Basis {
-        let basis = self.version.settings.decision_basis;
+        let basis = self.settings.decision_basis;
         match office {
             OfficeType::MunicipalDirector => basis.municipal_director,
             OfficeType::DepartmentHead => basis.department_head,
@@ -490,14 +531,113 @@ pub fn show(
     authority: &Authority,
 ) -> Result<ExceptionRequest, Error> {
     let decisions = queries::decisions(conn, stored.id)?;
+    let recorded = queries::recorded_decision(conn, stored.id)?;
+    Ok(shown(call, stored, authority, decisions, recorded))
+}
+
+/// Several requests as they are shown, with as many statements as for one.
+pub fn show_all(
+    conn: &mut PgConnection,
+    call: &Call,
+    stored: &[StoredRequest],
+) -> Result<Vec<ExceptionRequest>, Error> {
+    let of = Surroundings::read(conn, call, stored)?;
+    stored
+        .iter()
+        .map(|request| {
+            let authority = of.authority(request)?;
+            let recorded = of.recorded.get(&request.id).cloned();
+            Ok(shown(
+                call,
+                request,
+                authority,
+                of.decisions(request),
+                recorded,
+            ))
+        })
+        .collect()
+}
+
+/// Those of the open requests that the caller could decide now, and has not, by the rule that judges the decision.
+pub fn awaiting(
+    conn: &mut PgConnection,
+    call: &Call,
+    open: &[StoredRequest],
+) -> Result<Vec<Uuid>, Error> {
+    if never_decides(call) {
+        return Ok(Vec::new());
+    }
+    let of = Surroundings::read(conn, call, open)?;
+    let person = call.actor.name();
+    let mut mine = Vec::new();
+    for request in open.iter().filter(|request| !request.stale) {
+        let may = of.authority(request)?.ask(
+            &request.requested_by,
+            request.addressee,
+            &of.decisions(request),
+            |facts| authority::may_decide(facts, person, None).map(drop),
+        );
+        if matches!(may, Ok(()) | Err(Denial::SeveralOffices { .. })) {
+            mine.push(request.id);
+        }
+    }
+    Ok(mine)
+}
+
+/// What several requests are shown and judged by, read together.
+struct Surroundings {
+    authorities: BTreeMap<Uuid, Authority>,
+    decisions: BTreeMap<Uuid, Vec<Decision>>,
+    recorded: BTreeMap<Uuid, RecordedDecision>,
+}
+
+impl Surroundings {
+    fn read(
+        conn: &mut PgConnection,
+        call: &Call,
+        requests: &[StoredRequest],
+    ) -> Result<Surroundings, Error> {
+        let ids: Vec<Uuid> = requests.iter().map(|request| request.id).collect();
+        let events: BTreeSet<Uuid> = requests.iter().map(|request| request.event_id).collect();
+        let mut decisions: BTreeMap<Uuid, Vec<Decision>> = BTreeMap::new();
+        for decision in queries::decisions_of(conn, &ids)? {
+            decisions
+                .entry(decision.exception_request_id)
+                .or_default()
+                .push(decision);
+        }
+        Ok(Surroundings {
+            authorities: Authority::read_all(conn, call, &Vec::from_iter(events))?,
+            decisions,
+            recorded: queries::recorded_of(conn, &ids)?,
+        })
+    }
+
+    fn authority(&self, request: &StoredRequest) -> Result<&Authority, Error> {
+        self.authorities
+            .get(&request.event_id)
+            .ok_or_else(|| Error::internal("a request without its event"))
+    }
+
+    fn decisions(&self, request: &StoredRequest) -> Vec<Decision> {
+        self.decisions.get(&request.id).cloned().unwrap_or_default()
+    }
+}
+
+fn shown(
+    call: &Call,
+    stored: &StoredRequest,
+    authority: &Authority,
+    decisions: Vec<Decision>,
+    recorded_decision: Option<RecordedDecision>,
+) -> ExceptionRequest {
     let route: Route = authority.ask(
         &stored.requested_by,
         stored.addressee,
         &decisions,
         authority::route,
     );
-    let recorded_decision = queries::recorded_decision(conn, stored.id)?;
-    Ok(ExceptionRequest {
+    ExceptionRequest {
         id: stored.id,
         event_id: stored.event_id,
         revision: stored.revision,
@@ -516,7 +656,7 @@ pub fn show(
         recorded_decision,
         created_at: stored.created_at,
         updated_at: stored.updated_at,
-    })
+    }
 }
 
 /// The offices that are required, and those that have decided without being required any more or instead.
@@ -558,7 +698,7 @@ pub fn submit(
     event: &Event,
     new: &NewExceptionRequest,
 ) -> Result<ExceptionRequest, Error> {
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     if let Some(index) = new.rule_ids.iter().position(|rule| !seen.insert(rule)) {
         let detail = Text::new("Regeln står två gånger.", "The rule stands twice.");
         return Err(Error::faults(
@@ -634,6 +774,12 @@ pub fn decide(
     (event, stored): (&Event, &StoredRequest),
     new: &NewDecision,
 ) -> Result<Decision, Error> {
+    if !new.no_conflict_of_interest {
+        return Err(Error::at_pointer(
+            Code::ConflictOfInterest,
+            "/noConflictOfInterest",
+        ));
+    }
     let authority = Authority::for_decision(conn, call, event)?;
     let decisions = queries::decisions(conn, stored.id)?;
     let before = show(conn, call, stored, &authority)?;
@@ -648,13 +794,7 @@ pub fn decide(
         },
     );
     let (appointment_id, office) = chosen.map_err(|denial| denied(denial, &decisions))?;
-    if !new.no_conflict_of_interest {
-        return Err(Error::at_pointer(
-            Code::ConflictOfInterest,
-            "/noConflictOfInterest",
-        ));
-    }
-    expect_open(stored, &decisions)?;
+    expect_open(conn, stored, &decisions)?;
     expect_in_time(call, event, stored)?;
     expect_unchanged(conn, stored)?;
 
@@ -707,40 +847,25 @@ pub fn decide(
     Ok(decision)
 }
 
-/// Could the caller decide the request now, and has not?
-pub fn awaits(
-    conn: &mut PgConnection,
-    call: &Call,
-    stored: &StoredRequest,
-    authority: &Authority,
-) -> Result<bool, Error> {
-    if never_decides(call) {
-        return Ok(false);
-    }
-    let decisions = queries::decisions(conn, stored.id)?;
-    let person = call.actor.name();
-    let may = authority.ask(
-        &stored.requested_by,
-        stored.addressee,
-        &decisions,
-        |facts| authority::may_decide(facts, person, None).map(drop),
-    );
-    Ok(matches!(may, Ok(_) | Err(Denial::SeveralOffices { .. })))
-}
-
 /// A machine never decides nor revokes, nor does an HR administrator, whatever office they hold.
 fn never_decides(call: &Call) -> bool {
     call.actor.integration().is_some() || call.actor.has_role(Role::HrAdministrator)
 }
 
-/// 403 unless the caller holds an office that may decide the request, whether or not it has decided already.
+/// 403 unless the caller holds an office that may decide the request, whether or not it has decided already; to whoever may know of
+/// the event it names the offices that could. 404 to the others.
 pub fn expect_may_decide(
     conn: &mut PgConnection,
     call: &Call,
     (event, stored): (&Event, &StoredRequest),
     named: Option<Uuid>,
 ) -> Result<(), Error> {
-    call.may_with_offices(conn, Action::ReadPlanning(&event.facts()))?;
+    let readable = call.may_with_offices(conn, Action::ReadPlanning(&event.facts()));
+    if let Err(hidden) = &readable
+        && hidden.code() == Code::NotFound
+    {
+        return readable;
+    }
     if never_decides(call) {
         return Err(Error::new(Code::Forbidden));
     }
@@ -751,7 +876,7 @@ pub fn expect_may_decide(
     });
     match may {
         Err(denial @ (Denial::WrongOffice { .. } | Denial::OwnRequest)) => Err(denied(denial, &[])),
-        _ => Ok(()),
+        _ => readable,
     }
 }
 
@@ -788,7 +913,8 @@ pub fn withdraw(
     if stored.status_at(call.now) == RequestStatus::Lapsed {
         return Err(Error::new(Code::RequestNotOpen));
     }
-    expect_open(stored, &queries::decisions(conn, stored.id)?)?;
+    let decisions = queries::decisions(conn, stored.id)?;
+    expect_open(conn, stored, &decisions)?;
     set_status(conn, call, event, stored, RequestStatus::Withdrawn)
 }
 
@@ -822,14 +948,11 @@ pub fn record(
         &decisions,
         |facts| authority::may_record(facts, person),
     );
-    if new.decided_at > call.now
-        || new.decided_at >= event.first_start
-        || new.decided_at < stored.created_at
-    {
+    if new.decided_at > call.now || new.decided_at >= event.first_start {
         return Err(Error::at_pointer(Code::DecidedOutOfTime, "/decidedAt"));
     }
     recordable.map_err(|denial| denied(denial, &decisions))?;
-    expect_open(stored, &decisions)?;
+    expect_open(conn, stored, &decisions)?;
     expect_in_time(call, event, stored)?;
     expect_unchanged(conn, stored)?;
     queries::insert_recorded(conn, call, stored.id, new)?;
@@ -866,10 +989,27 @@ fn set_status(
 }
 
 /// 409 with the decisions unless the request is waiting for one.
-fn expect_open(stored: &StoredRequest, decisions: &[Decision]) -> Result<(), Error> {
+fn expect_open(
+    conn: &mut PgConnection,
+    stored: &StoredRequest,
+    decisions: &[Decision],
+) -> Result<(), Error> {
     match stored.status {
         RequestStatus::Submitted => Ok(()),
-        RequestStatus::Approved | RequestStatus::Rejected => Err(already_decided(decisions)),
+        RequestStatus::Approved | RequestStatus::Rejected => {
+            let recorded = queries::recorded_decision(conn, stored.id)?;
+            Err(recorded
+                .into_iter()
+                .fold(already_decided(decisions), |error, recorded| {
+                    let by = format!("{} ({})", recorded.decided_by, recorded.capacity);
+                    error.with(decided(
+                        recorded.outcome,
+                        &by,
+                        recorded.decided_at,
+                        &recorded.document_reference,
+                    ))
+                }))
+        }
         RequestStatus::Withdrawn | RequestStatus::Revoked | RequestStatus::Lapsed => {
             Err(Error::new(Code::RequestNotOpen))
         }
@@ -956,29 +1096,30 @@ fn already_decided(decisions: &[Decision]) -> Error {
     decisions
         .iter()
         .fold(Error::new(Code::AlreadyDecided), |error, decision| {
-            let (sv, en) = match decision.outcome {
-                Outcome::Approved => ("Godkänt", "Approved"),
-                Outcome::Rejected => ("Avslaget", "Rejected"),
-            };
-            let at = decision
-                .decided_at
-                .to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
-            let detail = Text::new(
-                format!(
-                    "{sv} av {} {at}: beslut {}.",
-                    decision.person_ref, decision.id
-                ),
-                format!(
-                    "{en} by {} {at}: decision {}.",
-                    decision.person_ref, decision.id
-                ),
-            );
-            error.with(FieldError {
-                at: At::Rule,
-                code: "decided".to_owned(),
-                detail,
-            })
+            error.with(decided(
+                decision.outcome,
+                &decision.person_ref,
+                decision.decided_at,
+                &decision.id.to_string(),
+            ))
         })
+}
+
+/// A decision that stands, as a problem says it.
+fn decided(outcome: Outcome, by: &str, at: DateTime<Utc>, reference: &str) -> FieldError {
+    let (sv, en) = match outcome {
+        Outcome::Approved => ("Godkänt", "Approved"),
+        Outcome::Rejected => ("Avslaget", "Rejected"),
+    };
+    let at = at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+    FieldError {
+        at: At::Rule,
+        code: "decided".to_owned(),
+        detail: Text::new(
+            format!("{sv} av {by} {at}: beslut {reference}."),
+            format!("{en} by {by} {at}: decision {reference}."),
+        ),
+    }
 }
 
 fn append(

@@ -1,5 +1,7 @@
 //! Exception requests and decisions in the database.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, NaiveDate, Utc};
 use diesel::dsl::{exists, sql};
 use diesel::pg::PgConnection;
@@ -171,6 +173,51 @@ pub fn decisions(conn: &mut PgConnection, request_id: Uuid) -> Result<Vec<Decisi
         .load(conn)?)
 }
 
+/// The decisions on several requests, in order of time.
+pub fn decisions_of(conn: &mut PgConnection, request_ids: &[Uuid]) -> Result<Vec<Decision>, Error> {
+    Ok(decisions::table
+        .filter(decisions::request_id.eq_any(request_ids))
+        .order((decisions::decided_at, decisions::id))
+        .select(Decision::as_select())
+        .load(conn)?)
+}
+
+/// What authority over the requests of an event is judged by, of the event itself.
+pub struct Subject {
+    pub id: Uuid,
+    pub responsible_person: String,
+    pub guideline_version_id: Uuid,
+    pub organising_unit_ids: Vec<Uuid>,
+}
+
+/// Of each of these events.
+pub fn subjects(conn: &mut PgConnection, event_ids: &[Uuid]) -> Result<Vec<Subject>, Error> {
+    let mut organisers: BTreeMap<Uuid, Vec<Uuid>> = BTreeMap::new();
+    for (event, unit) in event_organisers::table
+        .filter(event_organisers::event_id.eq_any(event_ids))
+        .order((event_organisers::event_id, event_organisers::position))
+        .select((event_organisers::event_id, event_organisers::unit_id))
+        .load(conn)?
+    {
+        organisers.entry(event).or_default().push(unit);
+    }
+    let rows: Vec<(Uuid, String, Uuid)> = events::table
+        .filter(events::id.eq_any(event_ids))
+        .select((
+            events::id,
+            events::responsible_person,
+            events::guideline_version_id,
+        ))
+        .load(conn)?;
+    let subject = |(id, responsible_person, guideline_version_id)| Subject {
+        id,
+        responsible_person,
+        guideline_version_id,
+        organising_unit_ids: organisers.remove(&id).unwrap_or_default(),
+    };
+    Ok(rows.into_iter().map(subject).collect())
+}
+
 /// A page of them.
 pub fn list_decisions(
     conn: &mut PgConnection,
@@ -254,6 +301,21 @@ pub fn recorded_decision(
         .select(RecordedDecision::as_select())
         .first(conn)
         .optional()?)
+}
+
+/// The decisions taken elsewhere, by the requests that they are about.
+pub fn recorded_of(
+    conn: &mut PgConnection,
+    request_ids: &[Uuid],
+) -> Result<BTreeMap<Uuid, RecordedDecision>, Error> {
+    let rows: Vec<(Uuid, RecordedDecision)> = recorded_decisions::table
+        .filter(recorded_decisions::request_id.eq_any(request_ids))
+        .select((
+            recorded_decisions::request_id,
+            RecordedDecision::as_select(),
+        ))
+        .load(conn)?;
+    Ok(rows.into_iter().collect())
 }
 
 /// Which approved request that is not stale covers each rule of an event.

@@ -1,11 +1,13 @@
 //! Guideline versions in the database: stored whole, since a version is read whole and never changes.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, NaiveDate, Utc};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use uuid::Uuid;
 
-use super::{GuidelineVersion, HEDEMORA_ID, NewGuidelineVersion, hedemora};
+use super::{GuidelineVersion, HEDEMORA_ID, NewGuidelineVersion, Settings, hedemora};
 use crate::changes::{self, Change, Operation};
 use crate::db::schema::guideline_versions as versions;
 use crate::db::sql_types::AsJson;
@@ -67,6 +69,17 @@ pub fn find(conn: &mut PgConnection, id: Uuid) -> Result<GuidelineVersion, Error
         .select((versions::id, versions::content, versions::created_at))
         .first(conn)?;
     Ok(version(row))
+}
+
+/// The settings of each of these versions.
+pub fn settings(conn: &mut PgConnection, ids: &[Uuid]) -> Result<BTreeMap<Uuid, Settings>, Error> {
+    let rows: Vec<(Uuid, AsJson<NewGuidelineVersion>)> = versions::table
+        .filter(versions::id.eq_any(ids))
+        .select((versions::id, versions::content))
+        .load(conn)?;
+    let settings =
+        |(id, AsJson(content)): (Uuid, AsJson<NewGuidelineVersion>)| (id, content.settings);
+    Ok(rows.into_iter().map(settings).collect())
 }
 
 /// The version that an event created today is planned under: the latest in force, of equal ones the last posted.

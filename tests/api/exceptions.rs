@@ -550,7 +550,7 @@ fn the_directors_own_request_is_recorded_not_decided() {
         .decide(&offices.education_head, &asked.id(), "approved")
         .expect_problem(409, "decided-elsewhere");
     let record = json!({
-        "decidedBy": "Kommunstyrelsens ordförande", "capacity": "Ordförande", "decidedAt": "2026-09-01T07:00:00Z",
+        "decidedBy": "Kommunstyrelsens ordförande", "capacity": "Ordförande", "decidedAt": "2026-09-01T08:00:01Z",
         "outcome": "approved", "reasons": "Egna lokaler räcker inte.", "documentReference": "KS 2026/1-2",
     });
     offices
