@@ -262,7 +262,15 @@ fn world() -> impl Strategy<Value = World> {
         proptest::collection::vec(request(), 0..4),
     )
         .prop_map(
-            |((ladder, questions), organiser, venues, occasions, answered, follow_ups, requests)| {
+            |(
+                (ladder, questions),
+                organiser,
+                venues,
+                occasions,
+                answered,
+                follow_ups,
+                requests,
+            )| {
                 let answers = questions
                     .iter()
                     .zip(answered)

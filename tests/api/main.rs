@@ -19,6 +19,7 @@ mod demo;
 mod docs;
 mod events;
 mod exceptions;
+mod exceptions_attacks;
 mod exceptions_properties;
 mod exceptions_races;
 mod follow_ups;
