@@ -300,35 +300,65 @@ fn world() -> impl Strategy<Value = World> {
 }
 
 impl World {
-    /// The event as it is, or as it was when an exception was asked for.
-    fn snapshot(&self, then: Then) -> Snapshot {
-        let mut occasions: Vec<SnapshotOccasion> = self
-            .occasions
-            .iter()
-            .map(|occasion| SnapshotOccasion {
-                starts_at: occasion.starts_at,
-                ends_at: occasion.ends_at,
-                venue_id: occasion
-                    .place
-                    .flatten()
-                    .map(|number| Uuid::from_u128(100 + number as u128)),
-            })
-            .collect();
-        let mut organisers = vec![UNITS[self.organiser]];
-        let first = occasions[0];
+    /// The occasions and organisers as they are, or as they were when an exception was asked for.
+    fn plan(&self, then: Then) -> (Vec<Occasion>, Vec<usize>) {
+        let (mut occasions, mut organisers) = (self.occasions.clone(), vec![self.organiser]);
+        let first = &mut occasions[0];
         match then {
             Then::AsNow => {}
             Then::OtherVenue => {
-                occasions[0].venue_id = match first.venue_id {
-                    Some(_) => None,
-                    None => Some(Uuid::from_u128(100)),
+                first.place = match first.place {
+                    Some(Some(_)) => Some(None),
+                    _ => Some(Some(0)),
                 }
             }
-            Then::OtherTime => occasions[0].ends_at += TimeDelta::minutes(1),
-            Then::OneOccasionMore => occasions.push(first),
-            Then::OtherOrganiser => organisers.push(UNITS[3]),
+            Then::OtherTime => first.ends_at += TimeDelta::minutes(1),
+            Then::OneOccasionMore => {
+                let first = first.clone();
+                occasions.push(first);
+            }
+            Then::OtherOrganiser => organisers.push(3),
         }
-        Snapshot::new(occasions, organisers)
+        (occasions, organisers)
+    }
+
+    fn snapshot(&self, then: Then) -> Snapshot {
+        let (occasions, organisers) = self.plan(then);
+        let occasion = |occasion: Occasion| SnapshotOccasion {
+            starts_at: occasion.starts_at,
+            ends_at: occasion.ends_at,
+            venue_id: occasion.place.flatten().map(venue_id),
+        };
+        Snapshot::new(
+            occasions.into_iter().map(occasion).collect(),
+            organisers.into_iter().map(|unit| UNITS[unit]).collect(),
+        )
+    }
+
+    /// Puts the plan into the tables in place of the one there.
+    fn plan_sql(&self, then: Then) -> String {
+        let (occasions, organisers) = self.plan(then);
+        let mut sql = format!(
+            "delete from occasions where event_id = '{EVENT}'; delete from event_organisers where event_id = '{EVENT}';"
+        );
+        for (position, unit) in organisers.into_iter().enumerate() {
+            sql += &format!(
+                "insert into event_organisers values ('{EVENT}', '{}', {position});",
+                UNITS[unit]
+            );
+        }
+        for occasion in occasions {
+            let (place, venue) = match occasion.place {
+                None => ("undecided", "null".to_owned()),
+                Some(None) => ("digital", "null".to_owned()),
+                Some(Some(number)) => ("venue", format!("'{}'", venue_id(number))),
+            };
+            sql += &format!(
+                "insert into occasions values (gen_random_uuid(), '{EVENT}', '{}', '{}', '{place}', {venue});",
+                occasion.starts_at, occasion.ends_at
+            );
+        }
+        sql
     }
 
     fn is_stale(&self, request: &Request) -> bool {
@@ -442,24 +472,8 @@ impl World {
         sql += &format!(
             "insert into events (id, revision, title, kind, arranger, partners, responsible_person, guideline_version_id, status, first_start, last_end,
                  created_at, updated_at)
-             values ('{EVENT}', 1, 'E', 'other', 'group', '[]', 'person', '{VERSION}', 'draft', '{first}', '{last}', now(), now());
-             insert into event_organisers values ('{EVENT}', '{}', 0);",
-            UNITS[self.organiser]
+             values ('{EVENT}', 1, 'E', 'other', 'group', '[]', 'person', '{VERSION}', 'draft', '{first}', '{last}', now(), now());"
         );
-        for occasion in &self.occasions {
-            let (place, venue) = match occasion.place {
-                None => ("undecided", "null".to_owned()),
-                Some(None) => ("digital", "null".to_owned()),
-                Some(Some(number)) => (
-                    "venue",
-                    format!("'{}'", Uuid::from_u128(100 + number as u128)),
-                ),
-            };
-            sql += &format!(
-                "insert into occasions values (gen_random_uuid(), '{EVENT}', '{}', '{}', '{place}', {venue});",
-                occasion.starts_at, occasion.ends_at
-            );
-        }
         for (question, (answer, rung)) in &self.answers {
             let answer = serde_json::to_string(answer).unwrap();
             let rung = rung
@@ -478,12 +492,12 @@ impl World {
         for (request, number) in self.requests.iter().zip(200..) {
             let id = Uuid::from_u128(number);
             let rules = request.rules.join(",");
-            let snapshot = serde_json::to_string(&self.snapshot(request.then)).unwrap();
+            sql += &self.plan_sql(request.then);
             sql += &format!(
                 "insert into exception_requests (id, event_id, revision, rule_ids, reason, alternatives_considered, addressee, decision_needed_by,
                      requested_by, status, snapshot, first_start, created_at, updated_at)
-                 values ('{id}', '{EVENT}', 1, '{{{rules}}}', 'R', 'A', 'municipalDirector', '2026-10-20', 'person', '{}', '{snapshot}', '{first}',
-                     now(), now());",
+                 values ('{id}', '{EVENT}', 1, '{{{rules}}}', 'R', 'A', 'municipalDirector', '2026-10-20', 'person', '{}', event_snapshot('{EVENT}'),
+                     '{first}', now(), now());",
                 request.status
             );
             // that one is open is another test's; here several may name the same rule
@@ -493,9 +507,14 @@ impl World {
                 );
             }
         }
+        sql += &self.plan_sql(Then::AsNow);
         conn.batch_execute(&sql)
             .unwrap_or_else(|error| panic!("{error}: {sql}"));
     }
+}
+
+fn venue_id(number: usize) -> Uuid {
+    Uuid::from_u128(100 + number as u128)
 }
 
 fn name(value: impl serde::Serialize) -> String {
