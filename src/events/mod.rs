@@ -169,10 +169,12 @@ pub struct Occasion {
 pub struct NewOccasion {
     /// In a change: the occasion that this is. Absent for a new one; an equal start and end keeps its id too.
     pub id: Option<Uuid>,
-    /// When it starts; any offset.
+    /// When it starts; any offset, kept to the microsecond.
+    #[serde(deserialize_with = "crate::http::json_text::moment")]
     #[schema(example = "2026-10-05T08:30:00+02:00")]
     pub starts_at: DateTime<Utc>,
     /// When it ends, after it starts.
+    #[serde(deserialize_with = "crate::http::json_text::moment")]
     #[schema(example = "2026-10-05T16:30:00+02:00")]
     pub ends_at: DateTime<Utc>,
     /// Where: in a venue, digitally, or not decided yet.

@@ -361,6 +361,7 @@ pub struct NewRecordedDecision {
     )]
     pub capacity: String,
     /// When it was decided: before now and before the first start.
+    #[serde(deserialize_with = "crate::http::json_text::moment")]
     #[schema(example = "2026-09-09T14:00:00+02:00")]
     pub decided_at: DateTime<Utc>,
     /// Approved or rejected.

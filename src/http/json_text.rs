@@ -1,6 +1,6 @@
 //! JSON as the contract takes it: strict where `serde_json` is lenient.
 
-use chrono::{DateTime, Datelike, NaiveDate};
+use chrono::{DateTime, Datelike, NaiveDate, SubsecRound, Utc};
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use std::fmt;
@@ -45,7 +45,12 @@ pub fn is_date(text: &str) -> bool {
         && NaiveDate::parse_from_str(text, "%Y-%m-%d").is_ok_and(|date| in_range(date.year()))
 }
 
-/// A date-time with offset (RFC 3339) between 1900 and 2199, to the microsecond at most, without leap seconds.
+/// A moment of a body, to the microsecond, as PostgreSQL keeps it: .NET writes seven digits, Java and Go nine.
+pub fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DateTime<Utc>, D::Error> {
+    DateTime::<Utc>::deserialize(deserializer).map(|at| at.trunc_subsecs(6))
+}
+
+/// A date-time with offset (RFC 3339) between 1900 and 2199, to the nanosecond at most, without leap seconds.
 pub fn is_date_time(text: &str) -> bool {
     let fraction = text.split_once('.').map_or(0, |(_, rest)| {
         rest.bytes().take_while(u8::is_ascii_digit).count()
@@ -53,7 +58,7 @@ pub fn is_date_time(text: &str) -> bool {
     text.is_ascii()
         && text.as_bytes().get(10) == Some(&b'T')
         && text.get(17..19) != Some("60")
-        && fraction <= 6
+        && fraction <= 9
         && DateTime::parse_from_rfc3339(text)
             .is_ok_and(|at| in_range(at.year()) && in_range(at.to_utc().year()))
 }

@@ -10,7 +10,7 @@ pub mod contract;
 pub mod csv;
 mod document;
 pub mod idempotency;
-mod json_text;
+pub mod json_text;
 pub mod operations;
 pub mod paging;
 pub mod parameters;

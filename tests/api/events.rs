@@ -1024,3 +1024,23 @@ fn of_those_who_confirm_at_once_one_wins_and_there_is_one_baseline() {
         1
     );
 }
+
+#[test]
+fn a_moment_is_taken_to_the_nanosecond_and_kept_to_the_microsecond() {
+    let hedemora = Hedemora::new();
+    let mut event = hedemora.planning_day(&hedemora.town_hall);
+    // as .NET and Java write it
+    event["occasions"][0]["startsAt"] = json!("2026-10-05T08:30:00.0000000+02:00");
+    event["occasions"][0]["endsAt"] = json!("2026-10-05T14:30:00.123456789Z");
+    let created = hedemora
+        .app
+        .post(&hedemora.planner, "/events", &event)
+        .expect(201);
+    assert_eq!(created.body["firstStart"], "2026-10-05T06:30:00Z");
+    assert_eq!(created.body["lastEnd"], "2026-10-05T14:30:00.123456Z");
+    // the same in other words changes nothing
+    let same = json!({"occasions": event["occasions"]});
+    let path = format!("/events/{}", created.id());
+    let patched = hedemora.app.patch(&hedemora.planner, &path, &same);
+    assert_eq!(patched.expect(200).body["revision"], 1);
+}
