@@ -12,14 +12,16 @@ use uuid::Uuid;
 use crate::changes::sequencer;
 use crate::changes::verification::{self, Head};
 use crate::config::{self, Config, Mode};
-use crate::db::local::{LocalCluster, Settings};
+use crate::db::local::{self, LocalCluster};
 use crate::db::{Db, migrations};
 use crate::demo;
 use crate::http::connections::Connections;
 use crate::http::operations::{self, Operations};
 use crate::http::{self, Clock, Service, answer::BASE};
 use crate::identity::Identity;
+use crate::identity::providers::{Provider, Settings};
 use crate::identity::tokens::{Issuer, LOCAL_AUDIENCE, LOCAL_ISSUER, Verifier, role};
+use crate::references::References;
 use crate::rules::access::Role;
 
 /// A municipality's guideline for competence development and learning, lived.
@@ -199,8 +201,8 @@ fn standing_issuer(data: &Path) -> Result<Issuer, String> {
 
 /// The database of `serve --local`: its cluster with the schema migrated and the running role's grants.
 fn start_local(data: &Path) -> Result<LocalCluster, String> {
-    let cluster =
-        LocalCluster::start(data, &Settings::default()).map_err(|error| error.to_string())?;
+    let cluster = LocalCluster::start(data, &local::Settings::default())
+        .map_err(|error| error.to_string())?;
     migrations::run(&cluster.owner_url())?;
     migrations::grant(&cluster.owner_url(), "kompetens_service")?;
     Ok(cluster)
@@ -255,38 +257,37 @@ fn serve(config: &Config) -> Result<(), String> {
 
     // the cluster, when there is one, stops when this function returns
     let mut _cluster = None;
-    let (database_url, verifier, welcome) = match &config.mode {
+    let (database_url, providers, welcome) = match &config.mode {
         Mode::Local { data } => {
             let cluster = start_local(data)?;
             let url = cluster.service_url();
             demo::load_if_empty(&url)?;
             _cluster = Some(cluster);
             let issuer = local_issuer(data)?;
-            let verifier = Verifier::new(&issuer.jwks, LOCAL_ISSUER, LOCAL_AUDIENCE)?;
-            (url, verifier, Some(welcome(config, &issuer)?))
+            let provider = Provider::start(issuer.provider())?;
+            (url, vec![provider], Some(welcome(config, &issuer)?))
         }
         Mode::Server {
             database_url,
-            issuer,
-            audience,
-            jwks_file,
+            providers,
         } => {
-            let problem =
-                |error: String| format!("KOMPETENS_JWKS_FILE: {}: {error}", jwks_file.display());
-            let jwks =
-                std::fs::read_to_string(jwks_file).map_err(|error| problem(error.to_string()))?;
-            (
-                database_url.clone(),
-                Verifier::new(&jwks, issuer, audience).map_err(problem)?,
-                None,
-            )
+            let start = |settings: &Settings| {
+                let problem =
+                    |error| format!("KOMPETENS_JWKS_FILE of {}: {error}", settings.issuer);
+                Provider::start(settings.clone()).map_err(problem)
+            };
+            let providers: Result<_, _> = providers.iter().map(start).collect();
+            (database_url.clone(), providers?, None)
         }
     };
 
     let operations = Arc::new(Operations::default());
+    let references = Arc::new(References::default());
     let service = Service {
         db: Db::new(&database_url, config.database_connections),
-        verifier: Arc::new(verifier),
+        background: Db::new(&database_url, 1),
+        verifier: Arc::new(Verifier::new(providers, references.clone())),
+        references,
         clock: Clock::system(),
         public_url: config.public_url.clone(),
         operations: operations.clone(),

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
+use crate::identity::providers::{self, ClaimNames, KeySource};
+
 /// A setting that stops the start: its name and what was expected.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ConfigError(pub String);
@@ -40,9 +42,8 @@ pub enum Mode {
     Local { data: PathBuf },
     Server {
         database_url: String,
-        issuer: String,
-        audience: String,
-        jwks_file: PathBuf,
+        /// One at least.
+        providers: Vec<providers::Settings>,
     },
 }
 
@@ -61,22 +62,7 @@ impl Config {
         } else {
             Mode::Server {
                 database_url: database_url(environment)?,
-                issuer: required(
-                    environment,
-                    "KOMPETENS_ISSUER",
-                    "the `iss` of the identity provider's tokens",
-                )?,
-                audience: required(
-                    environment,
-                    "KOMPETENS_AUDIENCE",
-                    "the `aud` of tokens for this service",
-                )?,
-                jwks_file: required(
-                    environment,
-                    "KOMPETENS_JWKS_FILE",
-                    "the path of the identity provider's JWKS (RFC 7517)",
-                )?
-                .into(),
+                providers: providers(environment)?,
             }
         };
         Ok(Config {
@@ -93,6 +79,82 @@ impl Config {
             mode,
         })
     }
+}
+
+/// The identity providers. The names of a second one's settings end in `_2`, those of a third in `_3`, and so on without a gap.
+fn providers(environment: Environment<'_>) -> Result<Vec<providers::Settings>, ConfigError> {
+    let mut all = vec![provider(environment, "")?];
+    while let next = format!("_{}", all.len() + 1)
+        && environment(&format!("KOMPETENS_ISSUER{next}")).is_some()
+    {
+        let provider = provider(environment, &next)?;
+        if all.iter().any(|known| known.issuer == provider.issuer) {
+            return Err(ConfigError(format!(
+                "KOMPETENS_ISSUER{next}: expected another issuer than those before it"
+            )));
+        }
+        all.push(provider);
+    }
+    Ok(all)
+}
+
+/// `KOMPETENS_ISSUER`, `KOMPETENS_AUDIENCE`, one of `KOMPETENS_JWKS_URL` and `KOMPETENS_JWKS_FILE`, and the names of the claims.
+fn provider(
+    environment: Environment<'_>,
+    number: &str,
+) -> Result<providers::Settings, ConfigError> {
+    let named = |name: &str| format!("{name}{number}");
+    let given = |name: &str| environment(&named(name)).filter(|value| !value.trim().is_empty());
+    let claim = |name: &str, default: &str| given(name).unwrap_or_else(|| default.to_owned());
+    let (url, file) = (given("KOMPETENS_JWKS_URL"), given("KOMPETENS_JWKS_FILE"));
+    Ok(providers::Settings {
+        issuer: required(
+            environment,
+            &named("KOMPETENS_ISSUER"),
+            "the `iss` of the identity provider's tokens",
+        )?,
+        audience: required(
+            environment,
+            &named("KOMPETENS_AUDIENCE"),
+            "the `aud` of tokens for this service",
+        )?,
+        keys: match (url, file) {
+            (None, Some(file)) => KeySource::File(file.into()),
+            (Some(url), None) if is_trustworthy(&url) => KeySource::Address(url),
+            (Some(_), None) => {
+                return Err(ConfigError(format!(
+                    "{}: expected an address that begins with https:// (http:// only on this machine)",
+                    named("KOMPETENS_JWKS_URL")
+                )));
+            }
+            (None, None) => {
+                return Err(ConfigError(format!(
+                    "{}: missing; expected the address of the identity provider's JWKS (RFC 7517), or its path as {}",
+                    named("KOMPETENS_JWKS_URL"),
+                    named("KOMPETENS_JWKS_FILE")
+                )));
+            }
+            (Some(_), Some(_)) => {
+                return Err(ConfigError(format!(
+                    "{}: expected either this or {}, not both",
+                    named("KOMPETENS_JWKS_URL"),
+                    named("KOMPETENS_JWKS_FILE")
+                )));
+            }
+        },
+        claims: ClaimNames {
+            person: claim("KOMPETENS_PERSON_CLAIM", "sub"),
+            roles: claim("KOMPETENS_ROLES_CLAIM", "roles"),
+            units: claim("KOMPETENS_UNITS_CLAIM", "units"),
+        },
+        fetched_at_most_every: providers::AT_MOST_EVERY,
+    })
+}
+
+/// Keys that anyone on the way could exchange would let anyone in.
+fn is_trustworthy(url: &str) -> bool {
+    let local = ["http://127.0.0.1:", "http://localhost:", "http://[::1]:"];
+    url.starts_with("https://") || local.iter().any(|local| url.starts_with(local))
 }
 
 /// `DATABASE_URL`: a libpq URL.
@@ -227,7 +289,7 @@ mod tests {
             ("KOMPETENS_JWKS_FILE", "jwks.json"),
         ];
         assert!(read(false, &server).is_ok());
-        for (name, _) in server {
+        for (name, _) in server.into_iter().take(3) {
             let rest: Vec<_> = server
                 .into_iter()
                 .filter(|(known, _)| *known != name)
@@ -252,6 +314,69 @@ mod tests {
                 message.starts_with(&format!("{name}: expected ")),
                 "{message}"
             );
+        }
+    }
+
+    #[test]
+    fn several_identity_providers_are_numbered_and_each_has_keys_from_one_place() {
+        let first = [
+            ("DATABASE_URL", "postgres://service@db/kompetens"),
+            ("KOMPETENS_ISSUER", "https://login.example.se"),
+            ("KOMPETENS_AUDIENCE", "kompetens"),
+        ];
+        let with = |more: &[(&str, &str)]| read(false, &[&first[..], more].concat());
+        let second = [
+            ("KOMPETENS_JWKS_FILE", "jwks.json"),
+            ("KOMPETENS_ISSUER_2", "https://login.energi.example.se"),
+            ("KOMPETENS_AUDIENCE_2", "kompetens"),
+            (
+                "KOMPETENS_JWKS_URL_2",
+                "https://login.energi.example.se/keys",
+            ),
+            ("KOMPETENS_PERSON_CLAIM_2", "employeeId"),
+            ("KOMPETENS_ROLES_CLAIM_2", "realm_access.roles"),
+        ];
+        let Mode::Server { providers, .. } = with(&second).unwrap().mode else {
+            panic!("a server");
+        };
+        let claims: Vec<_> = providers
+            .iter()
+            .map(|provider| (&*provider.claims.person, &*provider.claims.roles))
+            .collect();
+        assert_eq!(
+            claims,
+            [("sub", "roles"), ("employeeId", "realm_access.roles")]
+        );
+
+        for (more, complaint) in [
+            (&[][..], "KOMPETENS_JWKS_URL: missing; expected "),
+            (
+                &[("KOMPETENS_JWKS_URL", "http://login.example.se/keys")][..],
+                "KOMPETENS_JWKS_URL: expected ",
+            ),
+            (
+                &[
+                    ("KOMPETENS_JWKS_FILE", "a"),
+                    ("KOMPETENS_JWKS_URL", "https://b"),
+                ][..],
+                "KOMPETENS_JWKS_URL: expected either",
+            ),
+            (
+                &[
+                    second[0],
+                    ("KOMPETENS_ISSUER_2", "https://login.example.se"),
+                    second[2],
+                    second[3],
+                ][..],
+                "KOMPETENS_ISSUER_2: expected another",
+            ),
+            (
+                &[second[0], second[1]][..],
+                "KOMPETENS_AUDIENCE_2: missing; expected ",
+            ),
+        ] {
+            let message = with(more).unwrap_err();
+            assert!(message.starts_with(complaint), "{message}");
         }
     }
 

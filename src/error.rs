@@ -422,6 +422,9 @@ catalogue! {
     SecretAlreadyShown = 409 "secret-already-shown", "Hemligheten har redan visats", "Secret already shown",
         "Anropet är redan utfört, och hemligheten visades då. Location pekar på det som skapades; saknar du hemligheten, skapa en ny.",
         "The request has been done already, and the secret was shown then. Location is what was created; if you lack the secret, make a new one.";
+    ApiClientEnded = 409 "api-client-ended", "API-klienten är avslutad", "API client ended",
+        "Klienten har avslutats och kan inte ändras. Skapa en ny.",
+        "The client has been ended and cannot be changed. Make a new one.";
     NotCompliant = 409 "not-compliant", "Planeringen är inte klar", "Not compliant yet",
         "Evenemanget kan inte bekräftas än. Varje öppen punkt står i errors, med vad som behövs.",
         "The event cannot be confirmed yet. Each open finding stands in errors, with what it needs.";
@@ -581,6 +584,9 @@ catalogue! {
     InternalError = 500 "internal-error", "Fel i tjänsten", "Internal error",
         "Något gick fel hos oss. Försök igen, och uppge requestId till den som sköter tjänsten om det upprepas.",
         "Something went wrong on our side. Try again, and give requestId to the operator if it happens again.";
+    IdentityProviderUnavailable = 503 "identity-provider-unavailable", "Identitetsleverantören är inte tillgänglig", "Identity provider unavailable",
+        "Tjänsten har inte kunnat hämta identitetsleverantörens nycklar sedan den startade. Vänta så länge som Retry-After säger och skicka samma anrop igen.",
+        "The service has not been able to fetch the identity provider's keys since it started. Wait as long as Retry-After says and send the same request again.";
     DatabaseUnavailable = 503 "database-unavailable", "Databasen är inte tillgänglig", "Database unavailable",
         "Ingenting har skrivits. Vänta så länge som Retry-After säger och skicka samma anrop igen.",
         "Nothing was written. Wait as long as Retry-After says and send the same request again.";

@@ -42,6 +42,7 @@ pub mod db;
 pub mod error;
 pub mod http;
 pub mod identity;
+pub mod references;
 
 pub mod cli;
 pub mod config;

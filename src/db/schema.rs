@@ -449,10 +449,70 @@ table! {
     }
 }
 
+table! {
+    api_clients (id) {
+        id -> Uuid,
+        revision -> Integer,
+        name -> Text,
+        scopes -> Array<Text>,
+        unit_ids -> Nullable<Array<Uuid>>,
+        source_system -> Text,
+        expires_at -> Timestamptz,
+        ended_at -> Nullable<Timestamptz>,
+        created_by -> Text,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+table! {
+    api_client_details (id) {
+        id -> Uuid,
+        revision -> Integer,
+        name -> Text,
+        scopes -> Array<Text>,
+        unit_ids -> Nullable<Array<Uuid>>,
+        source_system -> Text,
+        expires_at -> Timestamptz,
+        ended_at -> Nullable<Timestamptz>,
+        created_by -> Text,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        secrets -> Jsonb,
+    }
+}
+
+table! {
+    api_client_secrets (id) {
+        id -> Uuid,
+        client_id -> Uuid,
+        hash -> Binary,
+        created_at -> Timestamptz,
+        expires_at -> Nullable<Timestamptz>,
+        ended_at -> Nullable<Timestamptz>,
+    }
+}
+
+table! {
+    api_client_uses (secret_id) {
+        secret_id -> Uuid,
+        last_used_at -> Timestamptz,
+    }
+}
+
+table! {
+    reference_versions (name) {
+        name -> Text,
+        version -> BigInt,
+    }
+}
+
+joinable!(api_client_secrets -> api_clients (client_id));
 joinable!(event_organisers -> units (unit_id));
 joinable!(follow_ups -> events (event_id));
 joinable!(occasions -> events (event_id));
 joinable!(occasions -> venues (venue_id));
+allow_tables_to_appear_in_same_query!(api_clients, api_client_secrets);
 allow_tables_to_appear_in_same_query!(
     baselines,
     delegated_decision_details,

@@ -13,6 +13,7 @@ use crate::events::{self, EventContent};
 use crate::exceptions::{self, NewDecision, NewExceptionRequest, NewRecordedDecision};
 use crate::follow_ups::{self, NewFollowUp};
 use crate::http::call::{Call, IfMatch};
+use crate::identity::clients::{self, NewApiClient};
 use crate::organisation::appointments::{self, NewOfficeAppointment};
 use crate::organisation::contracts::{self, NewSupplierContract};
 use crate::organisation::goals::{self, NewBusinessGoal};
@@ -108,6 +109,8 @@ pub enum Deed {
     Record(Uuid, NewRecordedDecision),
     /// Its address is told to nobody.
     CalendarFeed(Uuid, NewCalendarFeed),
+    /// Its secret is told to nobody.
+    ApiClient(Uuid, NewApiClient),
 }
 
 /// Replays the entries in order of time; says how many there were.
@@ -188,6 +191,10 @@ fn perform(conn: &mut PgConnection, call: &Call, deed: &Deed) -> Result<(), Erro
         Deed::CalendarFeed(id, new) => {
             let secret = calendar_feeds::Secret::random()?;
             calendar_feeds::create(conn, call, *id, &secret, new).map(drop)
+        }
+        Deed::ApiClient(id, new) => {
+            call.may(Action::ManageIntegrations)?;
+            clients::create(conn, call, *id, &clients::Secret::random()?, new).map(drop)
         }
         Deed::Unit(id, new) => units::create(conn, administering(call)?, *id, new).map(drop),
         Deed::Person(id, new) => people::create(conn, administering(call)?, *id, new).map(drop),

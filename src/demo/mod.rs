@@ -21,7 +21,9 @@ use uuid::Uuid;
 use crate::calendar_feeds::NewCalendarFeed;
 use crate::db::migrations;
 use crate::error::Error;
+use crate::identity::clients::NewApiClient;
 use crate::organisation::units;
+use crate::rules::access::Scope;
 use diary::{Days, Deed, Entry};
 
 /// The HR administrator of the demo.
@@ -85,6 +87,27 @@ fn calendar_feed(days: &Days) -> Entry {
     }
 }
 
+/// The HR system keeps units and people as they are there. Whoever wants to try it rotates its secret.
+fn hr_system(days: &Days) -> Entry {
+    let new = NewApiClient {
+        name: "HR-systemet".to_owned(),
+        scopes: [
+            Scope::EventsRead,
+            Scope::OrganisationWrite,
+            Scope::ImportsWrite,
+        ]
+        .into(),
+        unit_ids: None,
+        source_system: "hr".to_owned(),
+        expires_at: days.at(730, (8, 0)),
+    };
+    Entry {
+        at: days.at(-30, (8, 30)),
+        by: HR_ADMINISTRATOR,
+        deed: Deed::ApiClient(diary::id(0x1a01), new),
+    }
+}
+
 /// Loads the demo data unless there are units already, for `serve --local`.
 pub fn load_if_empty(url: &str) -> Result<(), String> {
     load_at(url, Utc::now()).map(|_| ())
@@ -118,7 +141,7 @@ pub fn load_at(url: &str, now: DateTime<Utc>) -> Result<Outcome, String> {
             organisation::diary(&days),
             events::diary(&days),
             exceptions::diary(&days),
-            vec![calendar_feed(&days)],
+            vec![calendar_feed(&days), hr_system(&days)],
         ]
         .concat();
         let calls = diary::replay(conn, entries)?;

@@ -117,7 +117,7 @@ impl Contract {
         &self,
         request: &mut ServiceRequest,
         body_deadline: Duration,
-        authenticate: impl Fn(Option<&str>) -> Result<Actor, Error>,
+        authenticate: impl AsyncFn(Option<&str>) -> Result<Actor, Error>,
         make_call: impl Fn(Actor) -> Call,
     ) -> Result<Admission, Error> {
         let path = request.path().to_owned();
@@ -135,11 +135,10 @@ impl Contract {
         let operation = entry.operations.get(request.method().as_str());
 
         let actor = if operation.map_or(entry.secured, |operation| operation.secured) {
-            let authorization = request
-                .headers()
-                .get(header::AUTHORIZATION)
-                .and_then(|value| value.to_str().ok());
-            Some(authenticate(authorization)?)
+            let mut given = request.headers().get_all(header::AUTHORIZATION);
+            let first = given.next().filter(|_| given.next().is_none());
+            let authorization = first.and_then(|value| value.to_str().ok());
+            Some(authenticate(authorization).await?)
         } else {
             None
         };

@@ -25,6 +25,10 @@ const TAGS: &[(&str, &str)] = &[
         "The versions of the guideline: questions, goals, desired effects, venue ladder and settings.",
     ),
     (
+        "integrations",
+        "Machines that use the service, and what they are told.",
+    ),
+    (
         "organisation",
         "Units, people, office appointments, business goals, venues and supplier contracts, each valid from and to a day.",
     ),

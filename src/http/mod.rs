@@ -12,6 +12,7 @@ mod document;
 pub mod idempotency;
 pub mod json_text;
 pub mod operations;
+pub mod outbound;
 pub mod paging;
 pub mod parameters;
 pub mod patch;
@@ -38,6 +39,7 @@ use crate::calendar_feeds::handlers::{CALENDAR_PATTERN, READ_CALENDAR, is_calend
 use crate::db::Db;
 use crate::error::{Code, Error};
 use crate::identity::tokens::Verifier;
+use crate::references::References;
 use crate::{
     calendar_feeds, changes, events, exceptions, follow_ups, guideline, identity, organisation,
     planning, reporting,
@@ -53,6 +55,9 @@ use problem::{Context, Language};
 #[derive(Clone)]
 pub struct Service {
     pub db: Db,
+    /// The same database over a connection apart from those of requests, for what the service does unasked.
+    pub background: Db,
+    pub references: Arc<References>,
     pub verifier: Arc<Verifier>,
     pub clock: Clock,
     /// Scheme and authority under which clients see the service.
@@ -77,6 +82,7 @@ impl Clock {
 fn operations(config: &mut ServiceConfig) {
     config
         .configure(identity::handlers::configure)
+        .configure(identity::clients::handlers::configure)
         .configure(guideline::handlers::configure)
         .configure(organisation::configure)
         .configure(events::handlers::configure)
@@ -105,12 +111,15 @@ static CONTRACT: LazyLock<Contract> = LazyLock::new(|| {
     Contract::new(document()).expect("the document, which a test compares whole, can be enforced")
 });
 
-/// Starts serving on the listener; the server runs when awaited.
+/// Starts serving on the listener, and what the service does unasked; the server runs when awaited.
 pub fn serve(service: Service, listener: TcpListener, workers: usize) -> std::io::Result<Server> {
     LazyLock::force(&CONTRACT);
     let connections = service.connections.clone();
     let each = connections.for_each_of(workers);
     let served_document = document::with_server(document(), &service.public_url).to_string();
+    actix_web::rt::spawn(service.references.clone().keep(service.background.clone()));
+    let uses = service.verifier.uses.clone();
+    actix_web::rt::spawn(uses.write_regularly(service.background.clone()));
     let server = HttpServer::new(move || {
         let document_text = web::Bytes::from(served_document.clone());
         App::new()
@@ -190,7 +199,12 @@ async fn door(
     let admission = if is_calendar || is_page(request.path()) {
         admit_page(&mut request)
     } else {
-        let authenticate = |authorization: Option<&str>| service.verifier.actor(authorization);
+        let authenticate = async |authorization: Option<&str>| {
+            service
+                .verifier
+                .actor(authorization, (service.clock.0)())
+                .await
+        };
         let make_call = |actor| Call::new(actor, (service.clock.0)(), &context.request_id);
         let deadline = service.body_deadline;
         let asked = CONTRACT.admit(&mut request, deadline, authenticate, make_call);

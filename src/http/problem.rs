@@ -116,6 +116,9 @@ pub fn render(error: &Error, context: &Context) -> HttpResponse {
         Code::KeyInUse | Code::DatabaseUnavailable | Code::OutcomeUnknown => {
             _ = response.insert_header((header::RETRY_AFTER, "1"));
         }
+        Code::IdentityProviderUnavailable => {
+            _ = response.insert_header((header::RETRY_AFTER, "10"));
+        }
         // the rest of what was being sent is not read
         Code::BodyTooLarge | Code::RequestTimeout => {
             _ = response.insert_header((header::CONNECTION, "close"))

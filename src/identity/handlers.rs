@@ -76,7 +76,7 @@ struct Me {
     units: BTreeSet<Uuid>,
     /// The API client, when an integration asks.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = "0190a000-0000-7000-8000-000000001901")]
+    #[schema(example = "0190a000-0000-7000-8000-000000001a01")]
     client_id: Option<Uuid>,
     /// The scopes of the integration; none for a person.
     #[schema(example = json!(["events:read"]))]

@@ -1,9 +1,12 @@
-//! Who is asking: the actor of a request, known from its bearer token (RFC 6750) before any database thread is taken.
+//! Who is asking: the actor of a request, a person or an integration, known from its bearer token (RFC 6750) before any database
+//! thread is taken.
 //!
 //! A token says the person (`sub`, the personRef), the roles and the units of those roles. Offices are never taken from a token:
 //! being director, head or CEO comes only from office appointments (domain section 5).
 
+pub mod clients;
 pub mod handlers;
+pub mod providers;
 pub mod tokens;
 
 use std::collections::BTreeSet;

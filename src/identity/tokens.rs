@@ -1,21 +1,25 @@
-//! Bearer tokens: JWTs (RFC 7519) of one issuer for one audience, signed with one asymmetric algorithm per key;
-//! and the built-in issuer that `serve --local` and trying out use.
+//! Bearer tokens (RFC 6750): of persons, JWTs (RFC 7519) of an identity provider for this service, signed with one asymmetric
+//! algorithm per key; of machines, the secrets of API clients. And the built-in issuer that `serve --local` and trying out use.
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use chrono::{DateTime, Duration, Utc};
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::Deserialize;
-use std::collections::{BTreeSet, HashMap};
+use serde_json::Value;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::Arc;
 use uuid::Uuid;
 
-use super::{Actor, CLIENT, Identity, SYSTEM};
+use super::clients::{self, Uses, Verdict};
+use super::providers::{ClaimNames, Found, KeySource, Provider, Settings};
+use super::{Actor, CLIENT, Identity, Integration, SYSTEM};
 use crate::error::{Code, Error};
+use crate::http::json_text;
+use crate::references::References;
 use crate::rules::access::Role;
 use crate::rules::personal_number;
 
@@ -23,98 +27,143 @@ use crate::rules::personal_number;
 pub const LOCAL_ISSUER: &str = "https://kompetens.example.se/local";
 pub const LOCAL_AUDIENCE: &str = "kompetens";
 
-/// Clocks may differ by so much.
-const LEEWAY_SECONDS: u64 = 30;
 /// A longer token is refused unread.
 const LONGEST_TOKEN: usize = 8 * 1024;
+/// How long the secrets of machines hold while the database does not answer.
+const SECRETS_HOLD: std::time::Duration = std::time::Duration::from_secs(300);
 /// A longer personRef is refused.
 const LONGEST_PERSON_REF: usize = 100;
 
-/// What may sign for the service: the keys by their `kid`, and what every token must say.
+/// Everything by which callers are known: the providers of persons' tokens, and the secrets of machines.
 pub struct Verifier {
-    keys: HashMap<String, (DecodingKey, Validation)>,
-}
-
-/// What the service takes from a token; what else it must say is checked by [`Validation`].
-#[derive(Debug, Deserialize)]
-struct Claims {
-    sub: String,
-    #[serde(default)]
-    roles: Vec<String>,
-    #[serde(default)]
-    units: Vec<Uuid>,
+    providers: Vec<Arc<Provider>>,
+    references: Arc<References>,
+    pub uses: Arc<Uses>,
 }
 
 impl Verifier {
-    /// Reads a JWKS (RFC 7517). Keys without `kid` or for other uses than signatures are refused by name.
-    pub fn new(jwks: &str, issuer: &str, audience: &str) -> Result<Verifier, String> {
-        let set: JwkSet = serde_json::from_str(jwks)
-            .map_err(|error| format!("not a JWKS (RFC 7517): {error}"))?;
-        let mut keys = HashMap::new();
-        for (position, jwk) in set.keys.iter().enumerate() {
-            let kid = jwk
-                .common
-                .key_id
-                .clone()
-                .ok_or(format!("key {position} has no kid"))?;
-            let algorithm = algorithm(jwk).ok_or(format!(
-                "key {kid} is not an RSA, EC or Ed25519 signature key"
-            ))?;
-            let key = DecodingKey::from_jwk(jwk).map_err(|error| format!("key {kid}: {error}"))?;
-            let mut validation = Validation::new(algorithm);
-            validation.set_issuer(&[issuer]);
-            validation.set_audience(&[audience]);
-            validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-            validation.validate_nbf = true;
-            validation.leeway = LEEWAY_SECONDS;
-            if keys.insert(kid.clone(), (key, validation)).is_some() {
-                return Err(format!("two keys have the kid {kid}"));
-            }
+    pub fn new(providers: Vec<Arc<Provider>>, references: Arc<References>) -> Verifier {
+        Verifier {
+            providers,
+            references,
+            uses: Arc::default(),
         }
-        if keys.is_empty() {
-            return Err("the JWKS holds no key".to_owned());
-        }
-        Ok(Verifier { keys })
     }
 
-    /// The caller behind a value of the header `Authorization`, or 401.
-    pub fn actor(&self, authorization: Option<&str>) -> Result<Actor, Error> {
+    /// The caller behind a value of the header `Authorization`, or 401. Takes no database thread.
+    pub async fn actor(
+        &self,
+        authorization: Option<&str>,
+        now: DateTime<Utc>,
+    ) -> Result<Actor, Error> {
         let (scheme, token) = authorization
             .and_then(|value| value.split_once(' '))
             .unwrap_or_default();
-        if !scheme.eq_ignore_ascii_case("bearer") || token.len() > LONGEST_TOKEN {
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            // RFC 6750: who sends no credentials is told no error
             return Err(Error::new(Code::Unauthenticated));
         }
-        self.claims(token.trim())
-            .and_then(|claims| is_person_ref(&claims.sub).then_some(claims))
-            .map(|claims| {
-                Actor::Person(Identity {
-                    person_ref: claims.sub,
-                    // an identity provider may know roles that are not ours
-                    roles: claims
-                        .roles
-                        .iter()
-                        .filter_map(|name| role(name))
-                        .chain([Role::Employee])
-                        .collect(),
-                    units: claims.units.into_iter().collect::<BTreeSet<_>>(),
-                })
-            })
-            .ok_or_else(|| {
-                Error::new(Code::Unauthenticated).header(
-                    "WWW-Authenticate",
-                    "Bearer error=\"invalid_token\"".to_owned(),
-                )
-            })
+        let token = token.trim();
+        if token.len() > LONGEST_TOKEN {
+            Err(invalid_token())
+        } else if token.starts_with(clients::PREFIX) {
+            let integration = self.integration(token, now).await?;
+            Ok(Actor::Integration(integration))
+        } else {
+            self.identity(token).await.map(Actor::Person)
+        }
     }
 
-    fn claims(&self, token: &str) -> Option<Claims> {
-        let kid = jsonwebtoken::decode_header(token).ok()?.kid?;
-        let (key, validation) = self.keys.get(&kid)?;
-        jsonwebtoken::decode::<Claims>(token, key, validation)
-            .ok()
-            .map(|data| data.claims)
+    /// The machine whose secret this is. A secret that was made a moment ago is looked for once more; with the database down, those
+    /// that were good hold for five minutes.
+    async fn integration(
+        &self,
+        secret: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Arc<Integration>, Error> {
+        let judge = || {
+            let known = self.references.clients.get(SECRETS_HOLD);
+            known.map(|known| known.judge(secret, now))
+        };
+        let mut verdict = judge();
+        if matches!(verdict, None | Some(Verdict::Unknown)) {
+            self.references.refreshed().await;
+            verdict = judge();
+        }
+        match verdict {
+            Some(Verdict::Good(id, integration)) => {
+                self.uses.note(id, now);
+                Ok(integration)
+            }
+            Some(_) => Err(invalid_token()),
+            None => Err(Error::new(Code::DatabaseUnavailable)),
+        }
     }
+
+    /// The person that a JWT is about.
+    async fn identity(&self, token: &str) -> Result<Identity, Error> {
+        let (kid, issuer) = names(token).ok_or_else(invalid_token)?;
+        let provider = self
+            .providers
+            .iter()
+            .find(|provider| provider.settings.issuer == issuer)
+            .ok_or_else(invalid_token)?;
+        let key = match provider.key(&kid).await {
+            Found::Key(key) => key,
+            Found::Unknown => return Err(invalid_token()),
+            Found::NoKeys => return Err(Error::new(Code::IdentityProviderUnavailable)),
+        };
+        let (key, validation) = &*key;
+        jsonwebtoken::decode::<Value>(token, key, validation)
+            .ok()
+            .and_then(|decoded| identity(&decoded.claims, &provider.settings.claims))
+            .ok_or_else(invalid_token)
+    }
+}
+
+/// 401 for a token that is no good, whatever is wrong with it.
+fn invalid_token() -> Error {
+    Error::new(Code::Unauthenticated).header(
+        "WWW-Authenticate",
+        "Bearer error=\"invalid_token\"".to_owned(),
+    )
+}
+
+/// The `kid` and `iss` by which the key is found. A part that names a member twice, or a header that asks for what is not known
+/// here (`crit`), is refused; where else a key might lie (`jku`, `jwk`, `x5u`) is not looked at.
+fn names(token: &str) -> Option<(String, String)> {
+    let mut parts = token.split('.').take(2).map(|part| {
+        let text = URL_SAFE_NO_PAD.decode(part).ok()?;
+        json_text::parse(&text).ok()
+    });
+    let (header, claims) = (parts.next()??, parts.next()??);
+    if header.get("crit").is_some() {
+        return None;
+    }
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    Some((text(&header["kid"])?, text(&claims["iss"])?))
+}
+
+/// Who the claims say that the person is: roles and units are lists or absent. An identity provider may know roles that are not ours.
+fn identity(claims: &Value, names: &ClaimNames) -> Option<Identity> {
+    let list = |name: &str| match ClaimNames::find(claims, name) {
+        None => Some(Vec::new()),
+        Some(value) => Vec::<String>::deserialize(value).ok(),
+    };
+    let person_ref = ClaimNames::find(claims, &names.person)?.as_str()?;
+    let units: Result<_, _> = list(&names.units)?
+        .iter()
+        .map(|unit| Uuid::try_parse(unit))
+        .collect();
+    is_person_ref(person_ref).then_some(Identity {
+        person_ref: person_ref.to_owned(),
+        roles: list(&names.roles)?
+            .iter()
+            .filter_map(|name| role(name))
+            .chain([Role::Employee])
+            .collect(),
+        units: units.ok()?,
+    })
 }
 
 /// Could a person of the group be called so? What could not would stand in the change log as nobody, or as the service itself.
@@ -129,43 +178,6 @@ fn is_person_ref(sub: &str) -> bool {
 /// A role by its name on the wire.
 pub fn role(name: &str) -> Option<Role> {
     serde_json::from_value(serde_json::Value::from(name)).ok()
-}
-
-/// The one algorithm of a key: what it says, else what its type implies. Symmetric keys have none.
-fn algorithm(jwk: &Jwk) -> Option<Algorithm> {
-    use jsonwebtoken::jwk::{KeyAlgorithm, PublicKeyUse};
-    if !matches!(
-        jwk.common.public_key_use,
-        None | Some(PublicKeyUse::Signature)
-    ) {
-        return None;
-    }
-    let implied = match &jwk.algorithm {
-        AlgorithmParameters::RSA(_) => Algorithm::RS256,
-        AlgorithmParameters::EllipticCurve(ec) if ec.curve == EllipticCurve::P256 => {
-            Algorithm::ES256
-        }
-        AlgorithmParameters::EllipticCurve(ec) if ec.curve == EllipticCurve::P384 => {
-            Algorithm::ES384
-        }
-        AlgorithmParameters::OctetKeyPair(okp) if okp.curve == EllipticCurve::Ed25519 => {
-            Algorithm::EdDSA
-        }
-        _ => return None,
-    };
-    match (jwk.common.key_algorithm, implied) {
-        (None, implied) => Some(implied),
-        (Some(KeyAlgorithm::RS256), Algorithm::RS256) => Some(Algorithm::RS256),
-        (Some(KeyAlgorithm::RS384), Algorithm::RS256) => Some(Algorithm::RS384),
-        (Some(KeyAlgorithm::RS512), Algorithm::RS256) => Some(Algorithm::RS512),
-        (Some(KeyAlgorithm::PS256), Algorithm::RS256) => Some(Algorithm::PS256),
-        (Some(KeyAlgorithm::PS384), Algorithm::RS256) => Some(Algorithm::PS384),
-        (Some(KeyAlgorithm::PS512), Algorithm::RS256) => Some(Algorithm::PS512),
-        (Some(KeyAlgorithm::ES256), Algorithm::ES256) => Some(Algorithm::ES256),
-        (Some(KeyAlgorithm::ES384), Algorithm::ES384) => Some(Algorithm::ES384),
-        (Some(KeyAlgorithm::EdDSA), Algorithm::EdDSA) => Some(Algorithm::EdDSA),
-        _ => None,
-    }
 }
 
 /// A signing key on disk, for the built-in issuer and for trying out.
@@ -244,6 +256,17 @@ impl Issuer {
             kid,
             jwks: format!("{jwks:#}\n"),
         })
+    }
+
+    /// The built-in issuer as a provider of tokens.
+    pub fn provider(&self) -> Settings {
+        Settings {
+            issuer: LOCAL_ISSUER.to_owned(),
+            audience: LOCAL_AUDIENCE.to_owned(),
+            keys: KeySource::Text(self.jwks.clone()),
+            claims: ClaimNames::default(),
+            fetched_at_most_every: super::providers::AT_MOST_EVERY,
+        }
     }
 
     /// A token for a person with roles and units, good for `lifetime` from `now`.

@@ -12,7 +12,9 @@ use kompetens::http::connections::Connections;
 use kompetens::http::operations::{self, Operations};
 use kompetens::http::{self, Clock, Service};
 use kompetens::identity::Identity;
+use kompetens::identity::providers::{Provider, Settings as ProviderSettings};
 use kompetens::identity::tokens::{Issuer, LOCAL_AUDIENCE, LOCAL_ISSUER, Verifier};
+use kompetens::references::References;
 use kompetens::rules::access::Role;
 use serde_json::{Value, json};
 use std::net::{SocketAddr, TcpListener};
@@ -76,6 +78,8 @@ pub struct TestApp {
     pub database: String,
     now: Arc<Mutex<Option<DateTime<Utc>>>>,
     agent: ureq::Agent,
+    /// When this goes, with the test, the service stops and gives its connections back.
+    _running: tokio::sync::oneshot::Sender<()>,
 }
 
 /// What came back.
@@ -178,6 +182,16 @@ impl TestApp {
 
     /// A service whose database is at this URL.
     pub fn at_url(url: &str, database: &str, connections: usize) -> TestApp {
+        TestApp::trusting(url, database, connections, vec![ISSUER.provider()])
+    }
+
+    /// A service that lets in whom these providers vouch for.
+    pub fn trusting(
+        url: &str,
+        database: &str,
+        connections: usize,
+        providers: Vec<ProviderSettings>,
+    ) -> TestApp {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let operations_listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let (address, operations_address) = (
@@ -187,12 +201,16 @@ impl TestApp {
         let now: Arc<Mutex<Option<DateTime<Utc>>>> = Arc::default();
         let operations = Arc::new(Operations::default());
         let clock = now.clone();
+        let providers = providers
+            .into_iter()
+            .map(|settings| Provider::start(settings).expect("the keys are there"))
+            .collect();
+        let references = Arc::new(References::default());
         let service = Service {
             db: Db::new(url, connections),
-            verifier: Arc::new(
-                Verifier::new(&ISSUER.jwks, LOCAL_ISSUER, LOCAL_AUDIENCE)
-                    .expect("the key verifies"),
-            ),
+            background: Db::new(url, 1),
+            verifier: Arc::new(Verifier::new(providers, references.clone())),
+            references,
             clock: Clock(Arc::new(move || {
                 clock.lock().unwrap().unwrap_or_else(Utc::now)
             })),
@@ -202,6 +220,7 @@ impl TestApp {
             body_deadline: Duration::from_millis(500),
         };
         let served = operations.clone();
+        let (stop, stopped) = tokio::sync::oneshot::channel();
         std::thread::spawn(move || {
             actix_web::rt::System::new().block_on(async move {
                 let db = service.db.clone();
@@ -209,13 +228,16 @@ impl TestApp {
                 let server = http::serve(service, listener, 2).expect("the server starts");
                 let operators = operations::serve(served, db, operations_listener)
                     .expect("the operators' server starts");
+                let handle = server.handle();
                 actix_web::rt::spawn(operators);
                 // woken by this service's writes; it need not look for others'
                 actix_web::rt::spawn(sequencer::run(
                     background.clone(),
                     Duration::from_secs(3600),
                 ));
-                server.await.expect("the server runs");
+                actix_web::rt::spawn(server);
+                let _: Result<(), _> = stopped.await;
+                handle.stop(false).await;
             });
         });
         let agent = ureq::Agent::new_with_config(
@@ -231,6 +253,7 @@ impl TestApp {
             database: database.to_owned(),
             now,
             agent,
+            _running: stop,
         }
     }
 

@@ -5,6 +5,7 @@
     reason = "a test that cannot go on says so by panicking"
 )]
 
+mod api_clients;
 mod app;
 mod given;
 
@@ -35,5 +36,6 @@ mod organisation;
 mod planning;
 mod preconditions;
 mod profile;
+mod providers;
 mod statistics;
 mod token;
