@@ -569,6 +569,27 @@ catalogue! {
     DecidedOutOfTime = 422 "decided-out-of-time", "Beslutat vid fel tid", "Decided out of time",
         "Beslutet ska vara taget före nu och före evenemangets början. Kontrollera decidedAt.",
         "The decision must have been taken before now and before the event starts. Check decidedAt.";
+    FollowUpNotOpen = 409 "follow-up-not-open", "Uppföljningen är inte öppen", "Follow-up not open",
+        "Uppföljningen är redan gjord, eftergiven eller inställd. Läs den igen; planera en ny om mer ska följas upp.",
+        "The follow-up is completed, waived or cancelled already. Read it again; plan a new one if more is to be followed up.";
+    NotHeld = 409 "not-held", "Inte genomfört än", "Not held yet",
+        "Evenemanget är inte markerat som genomfört. Gör det först: POST /events/{eventId}/status-changes med held.",
+        "The event is not marked as held. Do that first: POST /events/{eventId}/status-changes with held.";
+    LastFollowUp = 409 "last-follow-up", "Den enda uppföljningen", "The only follow-up",
+        "Evenemanget skulle bli utan uppföljning av sin effekt. Planera en annan först: POST /events/{eventId}/follow-ups.",
+        "The event would be left without a follow-up of its effect. Plan another first: POST /events/{eventId}/follow-ups.";
+    WaiveInstead = 409 "waive-instead", "Kan bara efterges", "Can only be waived",
+        "Ett genomfört evenemang behåller sina uppföljningar. HR kan efterge den med en motivering: POST /follow-ups/{followUpId}/waiver.",
+        "An event that was held keeps its follow-ups. HR may waive it with a reason: POST /follow-ups/{followUpId}/waiver.";
+    AlreadyVoided = 409 "already-voided", "Redan makulerad", "Already voided",
+        "Anteckningen är redan makulerad. Skriv en ny om något ska rättas.",
+        "The entry is voided already. Write a new one if something is to be corrected.";
+    EventClosed = 409 "event-closed", "Evenemanget är avslutat", "Event closed",
+        "I ett avslutat evenemang makuleras inget. HR kan öppna det igen med en motivering: POST /events/{eventId}/status-changes med held.",
+        "Nothing is voided in a closed event. HR may reopen it with a reason: POST /events/{eventId}/status-changes with held.";
+    ConductedOutOfTime = 422 "conducted-out-of-time", "Uppföljd vid fel tid", "Conducted out of time",
+        "conductedOn är dagen då uppföljningen gjordes: evenemangets första dag tidigast och i dag senast.",
+        "conductedOn is the day on which the follow-up was done: the event's first day at the earliest and today at the latest.";
     DueBeforeEvent = 422 "due-before-event", "Uppföljning före evenemanget", "Due before the event",
         "Uppföljningens dag får inte ligga före det sista tillfället. Välj en senare dag eller utelämna dueDate.",
         "A follow-up may not be due before the last occasion. Choose a later day or leave dueDate out.";

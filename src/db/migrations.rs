@@ -94,7 +94,8 @@ pub fn grant(url: &str, role: &str) -> Result<(), String> {
              exception_requests, exception_request_rules,
              api_clients, api_client_secrets, api_client_uses to {role};
          grant insert on guideline_versions, planning_answer_revisions, baselines, status_changes,
-             changes, change_payloads, decisions, recorded_decisions, decision_reports, decision_report_entries to {role};
+             changes, change_payloads, decisions, recorded_decisions, decision_reports, decision_report_entries,
+             follow_up_entries, follow_up_entry_voidings to {role};
          grant update (number, hash) on changes to {role};
          commit;"
     ))

@@ -263,6 +263,70 @@ table! {
         status -> Text,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        completing_entry_id -> Nullable<Uuid>,
+        completed_on -> Nullable<Date>,
+        status_reason -> Nullable<Text>,
+        status_changed_by -> Nullable<Text>,
+        status_changed_at -> Nullable<Timestamptz>,
+    }
+}
+
+table! {
+    follow_up_entries (id) {
+        id -> Uuid,
+        follow_up_id -> Uuid,
+        number -> Integer,
+        conducted_on -> Date,
+        level -> Text,
+        carried_out -> Text,
+        observed_behaviour -> Nullable<Text>,
+        goal_effects -> Jsonb,
+        individual_effect -> Nullable<Jsonb>,
+        operation_effect -> Nullable<Jsonb>,
+        resident_effect -> Nullable<Jsonb>,
+        knowledge_sharing -> Nullable<Text>,
+        lessons -> Nullable<Text>,
+        next_step -> Nullable<Text>,
+        author -> Text,
+        recorded_by -> Nullable<Text>,
+        recorded_at -> Timestamptz,
+    }
+}
+
+table! {
+    follow_up_entry_voidings (entry_id) {
+        entry_id -> Uuid,
+        reason -> Text,
+        voided_by -> Text,
+        voided_at -> Timestamptz,
+    }
+}
+
+table! {
+    /// The view that shows an entry with its voiding, and beside it what was planned.
+    follow_up_entry_details (id) {
+        id -> Uuid,
+        follow_up_id -> Uuid,
+        number -> Integer,
+        conducted_on -> Date,
+        level -> Text,
+        carried_out -> Text,
+        observed_behaviour -> Nullable<Text>,
+        goal_effects -> Jsonb,
+        individual_effect -> Nullable<Jsonb>,
+        operation_effect -> Nullable<Jsonb>,
+        resident_effect -> Nullable<Jsonb>,
+        knowledge_sharing -> Nullable<Text>,
+        lessons -> Nullable<Text>,
+        next_step -> Nullable<Text>,
+        author -> Text,
+        recorded_by -> Nullable<Text>,
+        recorded_at -> Timestamptz,
+        revision -> Integer,
+        voiding_reason -> Nullable<Text>,
+        voided_by -> Nullable<Text>,
+        voided_at -> Nullable<Timestamptz>,
+        planned -> Nullable<Jsonb>,
     }
 }
 
@@ -509,6 +573,7 @@ table! {
 
 joinable!(api_client_secrets -> api_clients (client_id));
 joinable!(event_organisers -> units (unit_id));
+joinable!(follow_up_entry_voidings -> follow_up_entries (entry_id));
 joinable!(follow_ups -> events (event_id));
 joinable!(occasions -> events (event_id));
 joinable!(occasions -> venues (venue_id));
@@ -521,6 +586,8 @@ allow_tables_to_appear_in_same_query!(
     exception_requests,
     event_organisers,
     events,
+    follow_up_entries,
+    follow_up_entry_voidings,
     follow_ups,
     guideline_versions,
     occasions,

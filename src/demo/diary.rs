@@ -11,7 +11,8 @@ use crate::error::Error;
 use crate::events::status::{self, NewStatusChange};
 use crate::events::{self, EventContent};
 use crate::exceptions::{self, NewDecision, NewExceptionRequest, NewRecordedDecision};
-use crate::follow_ups::{self, NewFollowUp};
+use crate::follow_ups::entries::{self, NewFollowUpEntry};
+use crate::follow_ups::{self, Grounds, NewFollowUp};
 use crate::http::call::{Call, IfMatch};
 use crate::identity::clients::{self, NewApiClient};
 use crate::organisation::appointments::{self, NewOfficeAppointment};
@@ -98,6 +99,12 @@ pub enum Deed {
     Answer((Uuid, Option<Uuid>), &'static str, PlanningAnswer),
     /// The ids are the event's and the follow-up's.
     FollowUp((Uuid, Uuid), NewFollowUp),
+    /// The ids are the follow-up's and the entry's.
+    FollowUpEntry((Uuid, Uuid), NewFollowUpEntry),
+    /// The ids are the follow-up's and the entry's.
+    VoidEntry((Uuid, Uuid), Grounds),
+    /// The id is the follow-up's.
+    Waive(Uuid, Grounds),
     /// The ids are the event's, and those of the log's row and the baseline.
     Status(Uuid, (Uuid, Uuid), NewStatusChange),
     /// The ids are the event's and the exception request's.
@@ -149,6 +156,28 @@ fn perform(conn: &mut PgConnection, call: &Call, deed: &Deed) -> Result<(), Erro
             let event = events::queries::load_for_update(conn, *event)?;
             call.may_with_offices(conn, Action::EditPlanning(&event.facts()))?;
             follow_ups::plan(conn, call, *id, &event, new).map(drop)
+        }
+        Deed::FollowUpEntry((follow_up, id), new) => {
+            let (event, follow_up) = follow_ups::lock(conn, *follow_up)?;
+            let of = (&event, &follow_up);
+            let call = entries::authored(conn, call, of, new.on_behalf_of.as_deref())?;
+            entries::write(conn, &call, *id, of, new).map(drop)
+        }
+        Deed::VoidEntry((follow_up, id), grounds) => {
+            let (event, follow_up) = follow_ups::lock(conn, *follow_up)?;
+            let of = (&event, &follow_up);
+            entries::expect_may_write(conn, call, of)?;
+            let before = follow_ups::queries::find_entry(conn, follow_up.id, *id)?;
+            entries::void(conn, call, of, &before, grounds).map(drop)
+        }
+        Deed::Waive(follow_up, grounds) => {
+            let (event, follow_up) = follow_ups::lock(conn, *follow_up)?;
+            let action = Action::WaiveFollowUp {
+                event: &event.facts(),
+                responsible_person: &follow_up.responsible_person,
+            };
+            call.may_with_offices(conn, action)?;
+            follow_ups::waive(conn, call, (&event, &follow_up), grounds).map(drop)
         }
         Deed::Status(event, ids, new) => {
             let event = events::queries::load_for_update(conn, *event)?;

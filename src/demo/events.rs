@@ -1,6 +1,6 @@
 //! What is planned, confirmed, held and cancelled in Hedemora: one story an event.
 
-use chrono::Duration;
+use chrono::{Duration, NaiveDate};
 use serde_json::{Map, json};
 use uuid::Uuid;
 
@@ -8,9 +8,10 @@ use super::HR_ADMINISTRATOR;
 use super::diary::{self, Days, Deed, Entry};
 use crate::events::status::NewStatusChange;
 use crate::events::{EventContent, NewOccasion, OccasionPlaceKind, Participants, UnitCount};
-use crate::follow_ups::NewFollowUp;
+use crate::follow_ups::entries::{Effect, GoalEffect, NewFollowUpEntry};
+use crate::follow_ups::{Grounds, NewFollowUp};
 use crate::rules::answers::{FacetAnswer, NotApplicable, PlanningAnswer, Reason};
-use crate::rules::follow_up::{Level, Method};
+use crate::rules::follow_up::{CarriedOut, EffectSeen, Level, Method};
 use crate::rules::lifecycle::EventStatus;
 use crate::rules::scope::{ProposedArranger, ProposedKind};
 
@@ -18,7 +19,9 @@ use Level::{Behaviour, Learning, Results};
 use Method::{GroupDiscussion, Interview, Measurement, Observation, Survey};
 use Place::{Digital, Undecided, Venue};
 use Reply::{Aims, Because, Choice, Facets, Goals, No, NotApplicable as Not, Text, Yes};
-use Step::{Answer, Cancel, Confirm, Hold, HoldUnplanned, Move, Replan};
+use Step::{
+    Answer, Cancel, Close, Confirm, FollowedUp, Hold, HoldUnplanned, Move, Replan, Void, Waive,
+};
 
 /// The id of the n-th event: the first is the document's example.
 pub const fn id(number: u128) -> Uuid {
@@ -34,6 +37,7 @@ const STATUS_CHANGES: u128 = 0x1200;
 const ANSWERS: u128 = 0x1300;
 const BASELINES: u128 = 0x1400;
 const FOLLOW_UPS: u128 = 0x1600;
+const ENTRIES: u128 = 0x1a00;
 
 /// An event and what happened to it. Days are counted from today.
 pub struct Story {
@@ -100,7 +104,41 @@ enum Step {
     /// By an HR administrator, from draft.
     HoldUnplanned(i32, &'static str),
     Cancel(&'static str),
+    /// Of the first follow-up, that day, by this person.
+    FollowedUp(&'static str, Found),
+    /// The entry with this number.
+    Void(usize, &'static str),
+    /// The first follow-up, by an HR administrator.
+    Waive(&'static str),
+    Close,
 }
+
+/// What a follow-up found; a goal is given by its number.
+struct Found {
+    level: Level,
+    carried_out: CarriedOut,
+    behaviour: Option<&'static str>,
+    goal: Option<(u128, Seen)>,
+    /// On individuals, the operation and residents.
+    effects: [Option<Seen>; 3],
+    sharing: Option<&'static str>,
+    lessons: Option<&'static str>,
+    next_step: Option<&'static str>,
+}
+
+/// How much, and what shows it.
+type Seen = (EffectSeen, &'static str);
+
+const NOTHING_FOUND: Found = Found {
+    level: Behaviour,
+    carried_out: CarriedOut::AsPlanned,
+    behaviour: None,
+    goal: None,
+    effects: [None, None, None],
+    sharing: None,
+    lessons: None,
+    next_step: None,
+};
 
 const DAY: ((u32, u32), (u32, u32)) = ((8, 30), (16, 30));
 const MORNING: ((u32, u32), (u32, u32)) = ((8, 30), (11, 30));
@@ -524,6 +562,127 @@ pub const STORIES: &[Story] = &[
     off_the_ladder("Vårupptakt för fritidsgårdarna", &[0x101], "person-0003", &[on(-4, DAY, COTTAGE)], -26, &[]),
     off_the_ladder("Verksamhetsdag för biblioteken", &[0x101], "person-0003", &[on(45, DAY, COTTAGE)], -24, &[(-2, Move(&[on(52, DAY, COTTAGE)]))]),
     off_the_ladder("Ledningsgruppens planeringsdag", &[0x102], "person-0005", &[on(40, DAY, COTTAGE)], -17, &[]),
+    // 21: followed up at two levels, the deeper one on time, and closed: what the document shows entries of
+    Story {
+        title: "Högläsning varje dag",
+        description: Some("För alla avdelningar i förskolan."),
+        kind: ProposedKind::Training,
+        partners: &[],
+        organisers: &[0x101],
+        person: "person-0003",
+        occasions: &[on(-115, AFTERNOON, SCHOOL_HALL)],
+        scale: (50, 14000),
+        registry: Some("BUN"),
+        created: -150,
+        answers: &[&[
+            ("purpose", Text("Vi läser olika mycket på avdelningarna. Alla barn ska få höra en bok om dagen.")),
+            ("businessGoals", Goals(&[0x402])),
+            ("individualEffects", Text("Var och en väljer böcker med barnen och läser så att alla är med.")),
+            ("residentEffects", Text("Barnen har fler ord när de börjar i förskoleklass.")),
+            ("beneficiaries", Text("Barnen, framför allt de som har ett annat språk hemma.")),
+            ("guidelineGoals", Aims(&["improveOperations", "keepDeveloping"])),
+        ], WORKSHOP],
+        follow_ups: &[(None, Behaviour, Interview, "person-0003")],
+        life: &[
+            (-140, Confirm),
+            (-112, Hold(47)),
+            (-80, FollowedUp("person-0003", Found {
+                level: Learning,
+                effects: [Some((EffectSeen::Full, "Alla som svarade på enkäten kan beskriva hur de väljer bok.")), None, None],
+                next_step: Some("Samtal på varje avdelning i höst."),
+                ..NOTHING_FOUND
+            })),
+            (-32, FollowedUp("person-0003", Found {
+                behaviour: Some("Tio av tolv avdelningar läser varje dag och skriver upp det."),
+                goal: Some((0x402, (EffectSeen::Some, "Pedagogerna hör fler ord i leken; språkmätningen görs i vår."))),
+                effects: [
+                    Some((EffectSeen::Full, "Alla intervjuade väljer böcker tillsammans med barnen.")),
+                    Some((EffectSeen::Some, "Lässtunden står i dagsschemat på tio avdelningar.")),
+                    Some((EffectSeen::TooEarly, "Barnens ordförråd mäts först i vår.")),
+                ],
+                sharing: Some("Två avdelningar filmade en lässtund och visade den på arbetsplatsträffen."),
+                lessons: Some("Bestäm en tid på dagen. Där lässtunden flyttades runt blev den inte av."),
+                next_step: Some("Biblioteket hjälper de två avdelningar som inte har kommit i gång."),
+                ..NOTHING_FOUND
+            })),
+            (-28, Close),
+        ],
+    },
+    // 22: followed up late, after an entry that was written on the wrong event and voided; an HR administrator wrote the second
+    Story {
+        title: "Läkemedelshantering för nya medarbetare",
+        description: None,
+        kind: ProposedKind::Training,
+        partners: &[],
+        organisers: &[0x104],
+        person: "person-0013",
+        occasions: &[on(-130, DAY, TOWN_HALL)],
+        scale: (30, 16000),
+        registry: None,
+        created: -165,
+        answers: &[&[
+            ("purpose", Text("Avvikelserna ökar när många är nya samtidigt.")),
+            ("businessGoals", Goals(&[0x403])),
+            ("individualEffects", Text("Nya medarbetare delar läkemedel rätt från första passet.")),
+            ("residentEffects", Text("Färre fel i medicinen.")),
+            ("beneficiaries", Text("Brukare med läkemedel varje dag.")),
+            ("guidelineGoals", Aims(&["rightCompetence"])),
+        ], LECTURE],
+        follow_ups: &[(None, Behaviour, Observation, "person-0013")],
+        life: &[
+            (-155, Confirm),
+            (-125, Hold(28)),
+            (-60, FollowedUp("person-0013", Found {
+                behaviour: Some("Grupperna lägger fram fall varje vecka."),
+                ..NOTHING_FOUND
+            })),
+            (-59, Void(1, "Skrevs på fel evenemang: den gäller handledningen i demensvård.")),
+            (-20, FollowedUp(HR_ADMINISTRATOR, Found {
+                carried_out: CarriedOut::Otherwise,
+                behaviour: Some("Sjuksköterskan har följt åtta pass. Sju av åtta följde rutinen helt."),
+                effects: [
+                    Some((EffectSeen::Some, "Sju av åtta pass utan påpekanden.")),
+                    None,
+                    Some((EffectSeen::Some, "Tre avvikelser i månaden mot sju i våras.")),
+                ],
+                lessons: Some("Ett pass bredvid en erfaren kollega gav mer än halva dagen i sal."),
+                ..NOTHING_FOUND
+            })),
+        ],
+    },
+    // 23: its follow-up waived with a reason, and closed
+    Story {
+        title: "Planeringsdag för lantmäterigruppen",
+        description: None,
+        kind: ProposedKind::PlanningDay,
+        partners: &[],
+        organisers: &[0x103],
+        person: "person-0016",
+        occasions: &[on(-100, DAY, TOWN_HALL)],
+        scale: (8, 3000),
+        registry: Some("MSN"),
+        created: -130,
+        answers: &[&[
+            ("purpose", Text("Gruppen ska fördela arbetet på nytt efter två pensionsavgångar.")),
+            ("businessGoals", Goals(&[0x405])),
+            ("individualEffects", Text("Alla vet vilka ärenden som är deras.")),
+            ("residentEffects", Text("Inget ärende blir liggande.")),
+            ("beneficiaries", Text("Sökande.")),
+            ("guidelineGoals", Aims(&["improveOperations"])),
+        ], WORKSHOP],
+        follow_ups: &[(None, Behaviour, GroupDiscussion, "person-0016")],
+        life: &[
+            (-120, Confirm),
+            (-97, Hold(7)),
+            (-25, FollowedUp("person-0016", Found {
+                carried_out: CarriedOut::NotCarriedOut,
+                next_step: Some("Gruppen har gått upp i en annan; vi ber HR att efterge uppföljningen."),
+                ..NOTHING_FOUND
+            })),
+            (-22, Waive("Gruppen finns inte längre, och arbetssättet är ersatt.")),
+            (-21, Close),
+        ],
+    },
 ];
 
 /// A draft of which little is known but that it is to be in the cottage, whose contract has ended.
@@ -595,7 +754,8 @@ fn entries(number: u128, story: &Story, days: &Days) -> Vec<Entry> {
     entries.extend((1..).zip(story.life).map(|(nth, (day, step))| Entry {
         at: days.at(*day, (13, 0)) + Duration::minutes(6 * nth),
         by: match step {
-            HoldUnplanned(..) => HR_ADMINISTRATOR,
+            HoldUnplanned(..) | Waive(..) => HR_ADMINISTRATOR,
+            FollowedUp(person, _) => person,
             _ => story.person,
         },
         deed: happened(number, story, days, nth as usize, step),
@@ -660,12 +820,29 @@ fn happened(number: u128, story: &Story, days: &Days, nth: usize, step: &Step) -
         );
         Deed::Status(id(number), ids, new)
     };
+    let follow_up = below(number, FOLLOW_UPS, 1);
+    let grounds = |reason: &str| Grounds {
+        reason: reason.to_owned(),
+    };
     match *step {
         Confirm => reached(EventStatus::Confirmed, None, None),
         Replan(reason) => reached(EventStatus::Draft, Some(reason), None),
         Hold(came) => reached(EventStatus::Held, None, Some(came)),
         HoldUnplanned(came, reason) => reached(EventStatus::Held, Some(reason), Some(came)),
         Cancel(reason) => reached(EventStatus::Cancelled, Some(reason), None),
+        Close => reached(EventStatus::Closed, None, None),
+        FollowedUp(_, ref found) => {
+            let earlier = story.life.iter().take(nth);
+            let entry = earlier.filter(|(_, step)| matches!(step, FollowedUp(..)));
+            let (day, _) = story.life[nth - 1];
+            let new = found.entry(days.working_day(day));
+            Deed::FollowUpEntry((follow_up, below(number, ENTRIES, entry.count())), new)
+        }
+        Void(entry, reason) => {
+            let ids = (follow_up, below(number, ENTRIES, entry));
+            Deed::VoidEntry(ids, grounds(reason))
+        }
+        Waive(reason) => Deed::Waive(follow_up, grounds(reason)),
         Answer(question, reply) => Deed::Answer((id(number), None), question, reply.answer()),
         Move(places) => {
             let mut occasions = occasions(places, days);
@@ -708,6 +885,37 @@ fn participants(story: &Story, total: i32) -> Participants {
     Participants {
         total,
         per_unit: per_unit.collect(),
+    }
+}
+
+impl Found {
+    fn entry(&self, conducted_on: NaiveDate) -> NewFollowUpEntry {
+        let text = |given: Option<&str>| given.map(str::to_owned);
+        let [individual_effect, operation_effect, resident_effect] = self.effects.map(|seen| {
+            seen.map(|(effect, evidence)| Effect {
+                effect,
+                evidence: Some(evidence.to_owned()),
+            })
+        });
+        let goal_effect = |(goal, (effect, evidence)): (u128, Seen)| GoalEffect {
+            goal_id: diary::id(goal).to_string(),
+            effect,
+            evidence: Some(evidence.to_owned()),
+        };
+        NewFollowUpEntry {
+            conducted_on,
+            level: self.level,
+            carried_out: self.carried_out,
+            observed_behaviour: text(self.behaviour),
+            goal_effects: self.goal.map(|goal| vec![goal_effect(goal)]),
+            individual_effect,
+            operation_effect,
+            resident_effect,
+            knowledge_sharing: text(self.sharing),
+            lessons: text(self.lessons),
+            next_step: text(self.next_step),
+            on_behalf_of: None,
+        }
     }
 }
 

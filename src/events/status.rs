@@ -125,7 +125,7 @@ pub fn change(
         }
         Transition::Cancel => {
             exceptions::withdraw_open(conn, call, before)?;
-            follow_ups::cancel_planned(conn, call, before.id)?;
+            follow_ups::cancel_planned(conn, call, before.id, new.reason.as_deref())?;
         }
         _ => {}
     }

@@ -20,7 +20,7 @@ use crate::db::sql_types::AsJson;
 use crate::error::{Code, Error};
 use crate::events::Event;
 use crate::exceptions;
-use crate::follow_ups::{self, FollowUp};
+use crate::follow_ups::{self, StoredFollowUp};
 use crate::guideline::{self, AnswerKind, GuidelineVersion, Question};
 use crate::http::call::Call;
 use crate::organisation::goals;
@@ -77,7 +77,7 @@ pub struct PlanningItem {
 pub struct Plan {
     pub version: GuidelineVersion,
     pub answers: Vec<GivenAnswer>,
-    pub follow_ups: Vec<FollowUp>,
+    pub follow_ups: Vec<StoredFollowUp>,
     facts: PlanFacts,
 }
 

@@ -16,7 +16,7 @@ use crate::db::schema::{
 use crate::db::sql_types::AsJson;
 use crate::error::Error;
 use crate::events::OccasionPlaceKind;
-use crate::follow_ups::FollowUp;
+use crate::follow_ups::StoredFollowUp;
 use crate::guideline::Place;
 use crate::http::call::Call;
 use crate::http::paging::Paging;
@@ -188,8 +188,8 @@ pub struct Baseline {
     #[schema(value_type = Vec<PlanningItem>)]
     pub items: AsJson<Vec<PlanningItem>>,
     /// The follow-ups as they were planned.
-    #[schema(value_type = Vec<FollowUp>)]
-    pub follow_ups: AsJson<Vec<FollowUp>>,
+    #[schema(value_type = Vec<StoredFollowUp>)]
+    pub follow_ups: AsJson<Vec<StoredFollowUp>>,
 }
 
 /// Freezes what is planned as the baseline of a confirmation (I11).

@@ -344,6 +344,17 @@ pub fn may(asker: &Asker, action: Action) -> Access {
     }
 }
 
+/// May this caller write an entry only as an HR administrator, and so on someone's behalf?
+pub fn logs_only_as_hr(asker: &Asker, event: &EventFacts, responsible_person: &str) -> bool {
+    let own = Row {
+        ticked: &[],
+        ..LOG_FOLLOW_UP
+    };
+    asker.has_role(Role::HrAdministrator)
+        && !asker.is_person(responsible_person)
+        && !own.covers_units(asker, &event.organisers)
+}
+
 /// What everyone may know of is refused openly.
 fn open(allowed: bool) -> Access {
     if allowed {

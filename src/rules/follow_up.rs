@@ -68,6 +68,60 @@ pub enum DueStatus {
     Cancelled,
 }
 
+/// Whether what was planned was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum CarriedOut {
+    /// As it was planned.
+    AsPlanned,
+    /// In another way, at another time, or in part.
+    Otherwise,
+    /// Not at all; such an entry says why and completes nothing.
+    NotCarriedOut,
+}
+
+/// How much of an effect there was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum EffectSeen {
+    None,
+    Some,
+    Full,
+    /// Too early to say.
+    TooEarly,
+}
+
+/// What [`completing`] needs to know of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EntryFacts {
+    pub level: Level,
+    pub carried_out: CarriedOut,
+    pub voided: bool,
+}
+
+/// Which of its entries, in the order in which they were written, completes a follow-up planned at this level: the first that is
+/// not voided, was carried out, and looked at least as deep (R20). `None`: it is not completed.
+pub fn completing(level: Level, entries: &[EntryFacts]) -> Option<usize> {
+    entries.iter().position(|entry| {
+        !entry.voided && entry.carried_out != CarriedOut::NotCarriedOut && entry.level >= level
+    })
+}
+
+/// May a planned follow-up of an event that is not held yet be cancelled? Only while another remains that does as much: planned,
+/// and, when this one is due on or after the last day, due so too (I9). `others` are the due dates of the other planned ones.
+pub fn may_cancel(
+    due_date: NaiveDate,
+    others: &[NaiveDate],
+    last_day: NaiveDate,
+    excepted: bool,
+) -> bool {
+    let counts = |due: NaiveDate| check_due_date(due, last_day).is_ok();
+    excepted
+        || others
+            .iter()
+            .any(|other| counts(*other) || !counts(due_date))
+}
+
 /// A due date before the event's last date: 422 `due-before-event`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DueBeforeEvent;
@@ -127,6 +181,12 @@ pub fn due_status(follow_up: DueFacts, bounds: DueBounds) -> DueStatus {
         FollowUpStatus::Waived => DueStatus::Waived,
         FollowUpStatus::Cancelled => DueStatus::Cancelled,
     }
+}
+
+/// How many days ago it was due, while it is overdue.
+pub fn days_overdue(follow_up: DueFacts, bounds: DueBounds) -> Option<i64> {
+    (due_status(follow_up, bounds) == DueStatus::Overdue)
+        .then(|| (bounds.overdue_before - follow_up.due_date).num_days())
 }
 
 fn later(date: NaiveDate, days: u32) -> NaiveDate {
@@ -196,6 +256,58 @@ mod tests {
             for today in ["2026-01-01", "2026-10-31", "2028-01-01"] {
                 assert_eq!(due_status(follow_up, bounds(date(today), 14)), seen);
             }
+        }
+    }
+
+    #[test]
+    fn the_first_entry_that_counts_completes() {
+        use CarriedOut::{AsPlanned, NotCarriedOut, Otherwise};
+        use Level::{Behaviour, Learning, Results};
+        let entry = |(level, carried_out, voided)| EntryFacts {
+            level,
+            carried_out,
+            voided,
+        };
+        for (entries, completed_by) in [
+            (vec![], None),
+            (vec![(Behaviour, AsPlanned, false)], Some(0)),
+            (vec![(Results, Otherwise, false)], Some(0)),
+            (vec![(Learning, AsPlanned, false)], None),
+            (vec![(Behaviour, NotCarriedOut, false)], None),
+            (vec![(Behaviour, AsPlanned, true)], None),
+            (
+                vec![
+                    (Learning, AsPlanned, false),
+                    (Behaviour, AsPlanned, true),
+                    (Results, NotCarriedOut, false),
+                    (Behaviour, Otherwise, false),
+                    (Results, AsPlanned, false),
+                ],
+                Some(3),
+            ),
+        ] {
+            let facts: Vec<_> = entries.iter().copied().map(entry).collect();
+            assert_eq!(completing(Behaviour, &facts), completed_by, "{entries:?}");
+        }
+    }
+
+    #[test]
+    fn a_follow_up_is_cancelled_only_while_another_does_as_much() {
+        let last_day = date("2026-10-12");
+        let (early, late) = (date("2026-10-01"), date("2027-01-10"));
+        for (due_date, others, allowed) in [
+            (late, vec![], false),
+            (late, vec![early], false),
+            (late, vec![late], true),
+            (late, vec![early, last_day], true),
+            // one that is due too early answers nothing, and may go while any other is planned
+            (early, vec![], false),
+            (early, vec![early], true),
+            (early, vec![late], true),
+        ] {
+            let may = |excepted| may_cancel(due_date, &others, last_day, excepted);
+            assert_eq!(may(false), allowed, "{due_date}, {others:?}");
+            assert!(may(true));
         }
     }
 

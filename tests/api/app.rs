@@ -262,6 +262,12 @@ impl TestApp {
         *self.now.lock().unwrap() = Some(now.parse().expect("a time"));
     }
 
+    /// The day in Stockholm, by the service's clock.
+    pub fn today(&self) -> String {
+        let now = self.now.lock().unwrap().unwrap_or_else(Utc::now);
+        kompetens::rules::calendar::stockholm_date(now).to_string()
+    }
+
     /// From now on every call panics, as a fault in the program would.
     pub fn break_the_clock(&self) {
         let now = self.now.clone();

@@ -483,11 +483,27 @@ impl World {
                 "insert into planning_answers values (gen_random_uuid(), '{EVENT}', '{question}', 1, $j${answer}$j$, {rung}, 'person', now());"
             );
         }
-        for (status, due) in &self.follow_ups {
+        for (number, (status, due)) in self.follow_ups.iter().enumerate() {
+            let id = Uuid::from_u128(200 + number as u128);
             sql += &format!(
-                "insert into follow_ups values (gen_random_uuid(), '{EVENT}', 1, 'behaviour', 'survey', '{due}', 'person', '{}', now(), now());",
-                name(*status)
+                "insert into follow_ups (id, event_id, revision, level, method, due_date, responsible_person, status, created_at, updated_at)
+                 values ('{id}', '{EVENT}', 1, 'behaviour', 'survey', '{due}', 'person', 'planned', now(), now());"
             );
+            let status = name(*status);
+            if status == "completed" {
+                sql += &format!(
+                    "insert into follow_up_entries (id, follow_up_id, number, conducted_on, level, carried_out, goal_effects, author, recorded_at)
+                     values ('{id}', '{id}', 1, '{due}', 'behaviour', 'asPlanned', '[]', 'person', now());"
+                );
+            }
+            if status != "planned" {
+                sql += &format!(
+                    "update follow_ups set status = '{status}', status_changed_by = 'person', status_changed_at = now(),
+                         completing_entry_id = (select e.id from follow_up_entries e where e.follow_up_id = '{id}'),
+                         completed_on = (select e.conducted_on from follow_up_entries e where e.follow_up_id = '{id}')
+                     where id = '{id}';"
+                );
+            }
         }
         for (request, number) in self.requests.iter().zip(200..) {
             let id = Uuid::from_u128(number);

@@ -167,7 +167,7 @@ fn there_is_an_event_of_every_state_kind_and_rung_and_each_stands_as_it_should()
     };
     assert_eq!(
         of("status"),
-        BTreeSet::from(["cancelled", "confirmed", "draft", "held"])
+        BTreeSet::from(["cancelled", "closed", "confirmed", "draft", "held"])
     );
     assert_eq!(
         of("kind"),
@@ -256,6 +256,9 @@ fn there_is_an_event_of_every_state_kind_and_rung_and_each_stands_as_it_should()
             Some("notProcured"),
             false,
         ),
+        (21, "closed", 0, "met", Some("ownPremises"), false),
+        (22, "held", 0, "met", Some("ownPremises"), false),
+        (23, "closed", 0, "met", Some("ownPremises"), false),
     ] {
         let event = format!("/events/{}", id(&format!("{:x}", 0x1000 + number)));
         let body = app.get(&hr, &event).expect(200).body;
@@ -293,7 +296,7 @@ fn there_is_an_event_of_every_state_kind_and_rung_and_each_stands_as_it_should()
         rungs.insert(rung);
     }
     assert_eq!(rungs.len(), 5, "the four rungs, and none");
-    assert_eq!(events.len(), 20);
+    assert_eq!(events.len(), 23);
 
     // the first event: replanned, and confirmed again in one step
     let first = format!("/events/{}", id("1001"));
@@ -523,6 +526,7 @@ fn every_demo_id_that_the_document_shows_is_there() {
         "planning_answers",
         "baselines",
         "follow_ups",
+        "follow_up_entries",
         "exception_requests",
         "decisions",
         "calendar_feeds",

@@ -47,17 +47,10 @@ fn in_status(hedemora: &Hedemora, status: &str) -> String {
         take(hedemora, &event, "held").expect(200);
     }
     if status == "closed" {
-        completed(&hedemora.app, &event);
+        hedemora.follow_up_everything(&event);
         take(hedemora, &event, "closed").expect(200);
     }
     event
-}
-
-/// As if every follow-up of the event had been done; entries come with another issue.
-fn completed(app: &TestApp, event: &str) {
-    use diesel::connection::SimpleConnection;
-    let sql = format!("update follow_ups set status = 'completed' where event_id = '{event}'");
-    app.database().batch_execute(&sql).unwrap();
 }
 
 #[test]
@@ -365,7 +358,7 @@ fn an_event_goes_from_status_to_status_as_the_table_says_and_in_no_other_way() {
                 app.it_is(AFTERWARDS);
             }
             if (from, to) == ("held", "closed") {
-                completed(app, &event);
+                hedemora.follow_up_everything(&event);
             }
             let before = (read(&hedemora, &event, ""), stored(app));
             let reply = take(&hedemora, &event, to);
@@ -525,7 +518,7 @@ fn a_step_that_lacks_something_says_what() {
         "follow-ups-open",
         &[],
     );
-    completed(app, &confirmed);
+    hedemora.follow_up_everything(&confirmed);
     app.change_status(planner, &confirmed, &json!({"status": "closed"}))
         .expect(200);
     refused(
@@ -742,7 +735,7 @@ fn from_holding_or_cancelling_on_the_findings_are_those_of_that_day_whatever_hap
     )
     .expect(200);
     // reopened, it keeps them too
-    completed(app, &confirmed);
+    hedemora.follow_up_everything(&confirmed);
     take(&hedemora, &confirmed, "closed").expect(200);
     take(&hedemora, &confirmed, "held").expect(200);
     assert_eq!(compliance(&confirmed)["asOf"], AFTERWARDS);

@@ -181,6 +181,28 @@ impl Hedemora {
             .expect(201)
     }
 
+    /// Does every planned follow-up of an event that was held, today and as deep as was planned.
+    pub fn follow_up_everything(&self, event: &str) {
+        let today = self.app.today();
+        for follow_up in self.follow_ups(event) {
+            if follow_up["status"] == "planned" {
+                let entry = json!({"conductedOn": today, "level": follow_up["level"], "carriedOut": "asPlanned"});
+                let path = format!(
+                    "/follow-ups/{}/entries",
+                    follow_up["id"].as_str().expect("an id")
+                );
+                self.app.post(&self.hr, &path, &entry).expect(201);
+            }
+        }
+    }
+
+    /// The follow-ups of an event, the next one due first.
+    pub fn follow_ups(&self, event: &str) -> Vec<Value> {
+        let path = format!("/events/{event}/follow-ups");
+        let listed = self.app.get(&self.hr, &path).expect(200).body;
+        listed["items"].as_array().expect("items").clone()
+    }
+
     /// A draft in own premises that lacks nothing.
     pub fn ready(&self) -> String {
         let event = self.draft(&self.town_hall).id();

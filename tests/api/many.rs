@@ -120,12 +120,18 @@ select pg_temp.id(18, i * 4 + 2), id, 'individualEffects', 1, case when pg_temp.
         else '{\"notApplicable\": {\"reason\": \"Inte nu.\"}}' end, 'person-0000', day
 from made where pg_temp.r(i, 29) < 0.6;
 
-insert into follow_ups (id, event_id, revision, level, method, due_date, responsible_person, status, created_at, updated_at)
+insert into follow_ups (id, event_id, revision, level, method, due_date, responsible_person, status, created_at, updated_at,
+    status_changed_by, status_changed_at)
 select pg_temp.id(19, i), id, 1, pg_temp.pick('{reaction,learning,behaviour,results}', pg_temp.r(i, 30)), 'interview', ends::date + 90,
     'person-' || lpad(person::text, 4, '0'),
-    case when status = 'closed' then 'completed' when status = 'cancelled' then 'cancelled' when status = 'held' and pg_temp.r(i, 31) < 0.3 then 'waived' else 'planned' end,
-    day, day
+    case when status = 'cancelled' then 'cancelled' when status = 'held' and pg_temp.r(i, 31) < 0.3 then 'waived' else 'planned' end,
+    day, day, case when status <> 'draft' then 'person-0000' end, case when status <> 'draft' then least(ends, {now}) end
 from made where pg_temp.r(i, 32) < 0.9;
+insert into follow_up_entries (id, follow_up_id, number, conducted_on, level, carried_out, goal_effects, author, recorded_at)
+select pg_temp.id(23, i), pg_temp.id(19, i), 1, ends::date, 'results', 'asPlanned', '[]', 'person-0000', least(ends, {now})
+from made where status = 'closed' and pg_temp.r(i, 32) < 0.9;
+update follow_ups f set status = 'completed', completing_entry_id = e.id, completed_on = e.conducted_on
+from follow_up_entries e where e.follow_up_id = f.id;
 
 insert into status_changes (id, event_id, from_status, to_status, changed_by, changed_at)
 select pg_temp.id(20, i), id, 'draft', status, 'person-0000', least(ends, {now}) from made where status <> 'draft';
