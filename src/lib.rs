@@ -32,6 +32,7 @@ pub mod calendar_feeds;
 pub mod changes;
 pub mod events;
 pub mod exceptions;
+pub mod external_ids;
 pub mod follow_ups;
 pub mod guideline;
 pub mod organisation;

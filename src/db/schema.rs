@@ -91,6 +91,9 @@ table! {
         path -> Array<Uuid>,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        source_system -> Nullable<Text>,
+        external_id -> Nullable<Text>,
+        external_digest -> Nullable<Binary>,
     }
 }
 
@@ -105,6 +108,9 @@ table! {
         valid_to -> Nullable<Date>,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        source_system -> Nullable<Text>,
+        external_id -> Nullable<Text>,
+        external_digest -> Nullable<Binary>,
     }
 }
 
@@ -120,6 +126,9 @@ table! {
         valid_to -> Nullable<Date>,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        source_system -> Nullable<Text>,
+        external_id -> Nullable<Text>,
+        external_digest -> Nullable<Binary>,
     }
 }
 
@@ -133,6 +142,9 @@ table! {
         valid_to -> Nullable<Date>,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        source_system -> Nullable<Text>,
+        external_id -> Nullable<Text>,
+        external_digest -> Nullable<Binary>,
     }
 }
 
@@ -149,6 +161,9 @@ table! {
         created_by -> Text,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        source_system -> Nullable<Text>,
+        external_id -> Nullable<Text>,
+        external_digest -> Nullable<Binary>,
     }
 }
 
@@ -164,6 +179,9 @@ table! {
         valid_to -> Nullable<Date>,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        source_system -> Nullable<Text>,
+        external_id -> Nullable<Text>,
+        external_digest -> Nullable<Binary>,
     }
 }
 
@@ -193,6 +211,7 @@ table! {
         external_id -> Nullable<Text>,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        external_digest -> Nullable<Binary>,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Datelike, Days as Span, NaiveDate, NaiveTime, Utc, Weekday};
 use diesel::pg::PgConnection;
+use serde::Serialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -11,6 +12,7 @@ use crate::error::Error;
 use crate::events::status::{self, NewStatusChange};
 use crate::events::{self, EventContent};
 use crate::exceptions::{self, NewDecision, NewExceptionRequest, NewRecordedDecision};
+use crate::external_ids::{ExternalId, Origin};
 use crate::follow_ups::entries::{self, NewFollowUpEntry};
 use crate::follow_ups::{self, Grounds, NewFollowUp};
 use crate::http::call::{Call, IfMatch};
@@ -138,7 +140,16 @@ fn perform(conn: &mut PgConnection, call: &Call, deed: &Deed) -> Result<(), Erro
     match deed {
         Deed::Event((id, occasion_ids), content) => {
             let organisers = events::expect_may_create(conn, call, content)?;
-            events::create(conn, call, (*id, occasion_ids), content, &organisers).map(drop)
+            let origin = origin(*id, content)?;
+            events::create(
+                conn,
+                call,
+                (*id, occasion_ids),
+                content,
+                &organisers,
+                origin.as_ref(),
+            )
+            .map(drop)
         }
         Deed::Change(event, patch) => {
             let event = events::queries::load_for_update(conn, *event)?;
@@ -225,17 +236,67 @@ fn perform(conn: &mut PgConnection, call: &Call, deed: &Deed) -> Result<(), Erro
             call.may(Action::ManageIntegrations)?;
             clients::create(conn, call, *id, &clients::Secret::random()?, new).map(drop)
         }
-        Deed::Unit(id, new) => units::create(conn, administering(call)?, *id, new).map(drop),
-        Deed::Person(id, new) => people::create(conn, administering(call)?, *id, new).map(drop),
-        Deed::Appointment(id, new) => {
-            appointments::create(conn, administering(call)?, *id, new).map(drop)
-        }
-        Deed::Goal(id, new) => goals::create(conn, administering(call)?, *id, new).map(drop),
-        Deed::Venue(id, new) => venues::create(conn, administering(call)?, *id, new).map(drop),
-        Deed::Contract(id, new) => {
-            contracts::create(conn, administering(call)?, *id, new).map(drop)
-        }
+        Deed::Unit(id, new) => units::create(
+            conn,
+            administering(call)?,
+            *id,
+            new,
+            origin(*id, new)?.as_ref(),
+        )
+        .map(drop),
+        Deed::Person(id, new) => people::create(
+            conn,
+            administering(call)?,
+            *id,
+            new,
+            origin(*id, new)?.as_ref(),
+        )
+        .map(drop),
+        Deed::Appointment(id, new) => appointments::create(
+            conn,
+            administering(call)?,
+            *id,
+            new,
+            origin(*id, new)?.as_ref(),
+        )
+        .map(drop),
+        Deed::Goal(id, new) => goals::create(
+            conn,
+            administering(call)?,
+            *id,
+            new,
+            origin(*id, new)?.as_ref(),
+        )
+        .map(drop),
+        Deed::Venue(id, new) => venues::create(
+            conn,
+            administering(call)?,
+            *id,
+            new,
+            origin(*id, new)?.as_ref(),
+        )
+        .map(drop),
+        Deed::Contract(id, new) => contracts::create(
+            conn,
+            administering(call)?,
+            *id,
+            new,
+            origin(*id, new)?.as_ref(),
+        )
+        .map(drop),
     }
+}
+
+/// The HR system keeps one of each resource, and calls it `4711`.
+fn origin(id: Uuid, body: &impl Serialize) -> Result<Option<Origin>, Error> {
+    const KEPT: [u128; 7] = [0x112, 0x203, 0x301, 0x401, 0x501, 0x601, 0x1001];
+    let external = ExternalId {
+        source_system: "hr-system".to_owned(),
+        external_id: "4711".to_owned(),
+    };
+    KEPT.contains(&(id.as_u128() & 0xffff))
+        .then(|| Origin::new(external, body))
+        .transpose()
 }
 
 /// The call, when it may write the organisation.

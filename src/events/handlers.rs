@@ -333,7 +333,7 @@ async fn create_event(
     db.write(move |conn| {
         let organisers = expect_may_create(conn, &call, &content)?;
         call.once(conn, |conn| {
-            let event = create(conn, &call, (ids.0, &ids.1), &content, &organisers)?;
+            let event = create(conn, &call, (ids.0, &ids.1), &content, &organisers, None)?;
             Answer::created(format!("/events/{}", event.id), &event, event.revision)
         })
     })

@@ -19,15 +19,15 @@ use std::ops::RangeInclusive;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::changes::{self, Change, Operation};
+use crate::changes::{self, Change, Operation, Resource};
 use crate::db::schema::event_details;
 use crate::db::sql_types::AsJson;
 use crate::error::{At, Code, Error, FieldError};
+use crate::external_ids::{External, ExternalId, Origin, first_of};
 use crate::guideline;
 use crate::guideline::Text;
 use crate::http::call::Call;
 use crate::http::patch::merged;
-use crate::identity::permitted;
 use crate::organisation::units::{self, Unit};
 use crate::organisation::{people, venues};
 use crate::rules::access::{Action, Chain, EventFacts};
@@ -609,6 +609,7 @@ pub fn create(
     (id, occasion_ids): (Uuid, &[Uuid]),
     content: &EventContent,
     organisers: &Organisers,
+    origin: Option<&Origin>,
 ) -> Result<Event, Error> {
     let (kind, arranger) = content.judge()?;
     if let Some(index) = content
@@ -636,6 +637,9 @@ pub fn create(
         content,
         &occasions,
     )?;
+    if let Some(origin) = origin {
+        queries::set_origin(conn, id, origin)?;
+    }
     let event = queries::load(conn, id)?;
     append(conn, call, Operation::Create, None, &event)?;
     Ok(event)
@@ -650,19 +654,47 @@ pub fn change(
     occasion_ids: &[Uuid],
 ) -> Result<Event, Error> {
     let standing: EventContent = merged(before, &Map::new())?;
-    let mut content: EventContent = merged(before, patch)?;
+    let content: EventContent = merged(before, patch)?;
+    let organisers = expect_may_edit(conn, call, before, &content)?;
+    call.expect_revision(before.revision)?;
+    replace(
+        conn,
+        call,
+        before,
+        (standing, content),
+        &organisers,
+        occasion_ids,
+    )
+}
+
+/// 403 or 404 unless the caller may make this of the event.
+fn expect_may_edit(
+    conn: &mut PgConnection,
+    call: &Call,
+    before: &Event,
+    content: &EventContent,
+) -> Result<Organisers, Error> {
     let organisers = Organisers::find(conn, &content.organising_unit_ids)?;
-    let asker = call.asker(conn)?;
     let chains_after = organisers.chains(&content.organising_unit_ids);
-    permitted(
-        &asker,
+    call.may_with_offices(
+        conn,
         Action::EditEvent {
             event: &before.facts(),
             organisers_after: &chains_after,
         },
     )?;
-    call.expect_revision(before.revision)?;
+    Ok(organisers)
+}
 
+/// Gives an event other values than those standing; leaves it alone when they are the same.
+fn replace(
+    conn: &mut PgConnection,
+    call: &Call,
+    before: &Event,
+    (standing, mut content): (EventContent, EventContent),
+    organisers: &Organisers,
+    occasion_ids: &[Uuid],
+) -> Result<Event, Error> {
     let verdict = content.judge()?;
     let occasions = keep_ids(&before.occasions.0, &content.occasions, occasion_ids)?;
     let moved = !same_occasions(&occasions, &before.occasions.0);
@@ -707,7 +739,7 @@ pub fn append(
 ) -> Result<(), Error> {
     let change = Change {
         operation,
-        resource: "event",
+        resource: Event::NAME,
         id: after.id,
         revision: after.revision,
         event_id: Some(after.id),
@@ -715,6 +747,96 @@ pub fn append(
         after: Some(after),
     };
     changes::append(conn, call, &change)
+}
+
+impl Resource for Event {
+    const NAME: &'static str = "event";
+
+    fn id(&self) -> Uuid {
+        self.id
+    }
+
+    fn revision(&self) -> i32 {
+        self.revision
+    }
+
+    fn event_id(&self) -> Option<Uuid> {
+        Some(self.id)
+    }
+}
+
+impl External for Event {
+    type Body = NewEvent;
+    const PATH: &'static str = "/events";
+    /// Its own, and its occasions'.
+    const IDS: usize = 101;
+
+    fn judge(body: &NewEvent) -> Result<(), Error> {
+        EventContent::from(body.clone()).judge().map(drop)
+    }
+
+    fn expect_may_read(&self, conn: &mut PgConnection, call: &Call) -> Result<(), Error> {
+        call.may_with_offices(conn, Action::ReadEvent(&self.facts()))
+    }
+
+    fn expect_may_write(
+        conn: &mut PgConnection,
+        call: &Call,
+        before: Option<&Event>,
+        body: &NewEvent,
+    ) -> Result<(), Error> {
+        let content = body.clone().into();
+        match before {
+            None => expect_may_create(conn, call, &content).map(drop),
+            Some(before) => expect_may_edit(conn, call, before, &content).map(drop),
+        }
+    }
+
+    fn find(conn: &mut PgConnection, id: &ExternalId) -> Result<Event, Error> {
+        queries::find_external(conn, id)
+    }
+
+    fn find_for_update(
+        conn: &mut PgConnection,
+        id: &ExternalId,
+    ) -> Result<Option<(Event, Option<Vec<u8>>)>, Error> {
+        queries::find_external_for_update(conn, id)
+    }
+
+    fn keep_digest(conn: &mut PgConnection, id: Uuid, digest: &[u8]) -> Result<(), Error> {
+        queries::keep_digest(conn, id, digest)
+    }
+
+    fn create(
+        conn: &mut PgConnection,
+        call: &Call,
+        ids: &[Uuid],
+        body: &NewEvent,
+        origin: &Origin,
+    ) -> Result<Event, Error> {
+        let content = EventContent::from(body.clone());
+        let organisers = Organisers::find(conn, &content.organising_unit_ids)?;
+        let ids = (first_of(ids)?, &ids[1..]);
+        create(conn, call, ids, &content, &organisers, Some(origin))
+    }
+
+    fn replace(
+        conn: &mut PgConnection,
+        call: &Call,
+        ids: &[Uuid],
+        before: &Event,
+        body: &NewEvent,
+    ) -> Result<Event, Error> {
+        let standing: EventContent = merged(before, &Map::new())?;
+        // a NewEvent says nothing of what came of the event
+        let content = EventContent {
+            actual_participants: standing.actual_participants.clone(),
+            actual_cost: standing.actual_cost,
+            ..EventContent::from(body.clone())
+        };
+        let organisers = Organisers::find(conn, &content.organising_unit_ids)?;
+        replace(conn, call, before, (standing, content), &organisers, ids)
+    }
 }
 
 impl Event {

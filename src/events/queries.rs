@@ -17,6 +17,7 @@ use crate::db::schema::{
 };
 use crate::db::sql_types::AsJson;
 use crate::error::Error;
+use crate::external_ids::{ExternalId, Origin};
 use crate::http::call::Call;
 use crate::http::paging::Paging;
 use crate::rules::access::Reach;
@@ -245,6 +246,52 @@ fn within_range(at: DateTime<Utc>) -> DateTime<Utc> {
             .and_utc()
     };
     at.clamp(edge(1900), edge(2201))
+}
+
+/// The event that another system calls so.
+pub fn find_external(conn: &mut PgConnection, external: &ExternalId) -> Result<Event, Error> {
+    Ok(event_details::table
+        .filter(event_details::source_system.eq(&external.source_system))
+        .filter(event_details::external_id.eq(&external.external_id))
+        .select(Event::as_select())
+        .first(conn)?)
+}
+
+/// The same, locked, with the digest of the last body received.
+pub fn find_external_for_update(
+    conn: &mut PgConnection,
+    external: &ExternalId,
+) -> Result<Option<(Event, Option<Vec<u8>>)>, Error> {
+    let locked: Option<(Uuid, Option<Vec<u8>>)> = events::table
+        .filter(events::source_system.eq(&external.source_system))
+        .filter(events::external_id.eq(&external.external_id))
+        .select((events::id, events::external_digest))
+        .for_no_key_update()
+        .first(conn)
+        .optional()?;
+    match locked {
+        Some((id, digest)) => Ok(Some((load(conn, id)?, digest))),
+        None => Ok(None),
+    }
+}
+
+/// Says where an event came from.
+pub fn set_origin(conn: &mut PgConnection, id: Uuid, origin: &Origin) -> Result<(), Error> {
+    diesel::update(events::table.find(id))
+        .set((
+            events::source_system.eq(&origin.id.source_system),
+            events::external_id.eq(&origin.id.external_id),
+            events::external_digest.eq(&origin.digest),
+        ))
+        .execute(conn)?;
+    Ok(())
+}
+
+pub fn keep_digest(conn: &mut PgConnection, id: Uuid, digest: &[u8]) -> Result<(), Error> {
+    diesel::update(events::table.find(id))
+        .set(events::external_digest.eq(digest))
+        .execute(conn)?;
+    Ok(())
 }
 
 /// Stores a draft with its organisers and occasions.

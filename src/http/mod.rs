@@ -41,8 +41,8 @@ use crate::error::{Code, Error};
 use crate::identity::tokens::Verifier;
 use crate::references::References;
 use crate::{
-    calendar_feeds, changes, events, exceptions, follow_ups, guideline, identity, organisation,
-    planning, reporting,
+    calendar_feeds, changes, events, exceptions, external_ids, follow_ups, guideline, identity,
+    organisation, planning, reporting,
 };
 use answer::BASE;
 use call::Call;
@@ -86,6 +86,7 @@ fn operations(config: &mut ServiceConfig) {
         .configure(guideline::handlers::configure)
         .configure(organisation::configure)
         .configure(events::handlers::configure)
+        .configure(external_ids::handlers::configure)
         .configure(planning::handlers::configure)
         .configure(exceptions::handlers::configure)
         .configure(follow_ups::handlers::configure)

@@ -16,6 +16,7 @@ use crate::changes;
 use crate::db::Db;
 use crate::db::schema::office_appointments;
 use crate::error::{Code, Error};
+use crate::external_ids::{External, ExternalId, Origin, first_of};
 use crate::http::answer::Answer;
 use crate::http::call::{Call, Json, Path, Query};
 use crate::http::paging::{Paging, PagingParameters};
@@ -54,6 +55,14 @@ pub struct OfficeAppointment {
     /// The first day no longer valid; null while open.
     #[schema(required = true, example = "2030-01-01")]
     pub valid_to: Option<NaiveDate>,
+    /// The system that it comes from, when one keeps it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "hr-system")]
+    pub source_system: Option<String>,
+    /// Its id in that system.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "4711")]
+    pub external_id: Option<String>,
     /// When it was created.
     #[schema(example = "2026-10-05T06:30:00Z")]
     pub created_at: DateTime<Utc>,
@@ -136,6 +145,20 @@ struct OfficeAppointmentFilter {
     /// Only those valid on this day.
     #[param(required = false, example = "2026-10-05")]
     valid_on: Option<NaiveDate>,
+    /// Only those that come from this system.
+    #[param(
+        required = false,
+        pattern = r"^[A-Za-z0-9._~-]{1,100}$",
+        example = "hr-system"
+    )]
+    source_system: Option<String>,
+    /// Only the one with this id in its source system.
+    #[param(
+        required = false,
+        pattern = r"^[A-Za-z0-9._~-]{1,100}$",
+        example = "4711"
+    )]
+    external_id: Option<String>,
     /// The order; `-` is descending.
     #[param(required = false, inline, example = "validFrom")]
     #[serde(default)]
@@ -210,7 +233,7 @@ async fn create_office_appointment(
     db.write(move |conn| {
         call.may(Action::WriteOrganisation)?;
         call.once(conn, |conn| {
-            let row = create(conn, &call, id, &new)?;
+            let row = create(conn, &call, id, &new, None)?;
             Answer::created(format!("/office-appointments/{id}"), &row, row.revision)
         })
     })
@@ -249,8 +272,9 @@ pub fn create(
     call: &Call,
     id: Uuid,
     new: &NewOfficeAppointment,
+    origin: Option<&Origin>,
 ) -> Result<OfficeAppointment, Error> {
-    let row = queries::insert(conn, id, new, call.now)?;
+    let row = queries::insert(conn, id, new, origin, call.now)?;
     changes::created(conn, call, &row)?;
     Ok(row)
 }
@@ -290,7 +314,8 @@ pub mod queries {
         office_appointments,
         OfficeAppointment,
         NewOfficeAppointment,
-        "officeAppointment"
+        "officeAppointment",
+        "/office-appointments"
     );
 
     pub(super) fn list(
@@ -309,7 +334,11 @@ pub mod queries {
             if let Some(value) = &filter.person_ref {
                 query = query.filter(office_appointments::person_ref.eq(value));
             }
-            valid_on!(query, office_appointments, filter.valid_on)
+            valid_on!(
+                external!(query, office_appointments, filter),
+                office_appointments,
+                filter.valid_on
+            )
         };
         let total = paging.total(|| matching().count().get_result(conn))?;
         let rows = window!(

@@ -14,6 +14,7 @@ use crate::changes;
 use crate::db::Db;
 use crate::db::schema::supplier_contracts;
 use crate::error::Error;
+use crate::external_ids::{External, ExternalId, Origin, first_of};
 use crate::http::answer::Answer;
 use crate::http::call::{Call, Json, Path, Query};
 use crate::http::paging::{Paging, PagingParameters};
@@ -52,6 +53,14 @@ pub struct SupplierContract {
     /// The first day no longer valid; null while open.
     #[schema(required = true, example = "2030-01-01")]
     pub valid_to: Option<NaiveDate>,
+    /// The system that it comes from, when one keeps it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "hr-system")]
+    pub source_system: Option<String>,
+    /// Its id in that system.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "4711")]
+    pub external_id: Option<String>,
     /// When it was created.
     #[schema(example = "2026-10-05T06:30:00Z")]
     pub created_at: DateTime<Utc>,
@@ -137,6 +146,20 @@ struct SupplierContractFilter {
     /// Only those valid on this day.
     #[param(required = false, example = "2026-10-05")]
     valid_on: Option<NaiveDate>,
+    /// Only those that come from this system.
+    #[param(
+        required = false,
+        pattern = r"^[A-Za-z0-9._~-]{1,100}$",
+        example = "hr-system"
+    )]
+    source_system: Option<String>,
+    /// Only the one with this id in its source system.
+    #[param(
+        required = false,
+        pattern = r"^[A-Za-z0-9._~-]{1,100}$",
+        example = "4711"
+    )]
+    external_id: Option<String>,
     /// The order; `-` is descending.
     #[param(required = false, inline, example = "supplierName")]
     #[serde(default)]
@@ -211,7 +234,7 @@ async fn create_supplier_contract(
     db.write(move |conn| {
         call.may(Action::WriteOrganisation)?;
         call.once(conn, |conn| {
-            let row = create(conn, &call, id, &new)?;
+            let row = create(conn, &call, id, &new, None)?;
             Answer::created(format!("/supplier-contracts/{id}"), &row, row.revision)
         })
     })
@@ -250,8 +273,9 @@ pub fn create(
     call: &Call,
     id: Uuid,
     new: &NewSupplierContract,
+    origin: Option<&Origin>,
 ) -> Result<SupplierContract, Error> {
-    let row = queries::insert(conn, id, new, call.now)?;
+    let row = queries::insert(conn, id, new, origin, call.now)?;
     changes::created(conn, call, &row)?;
     Ok(row)
 }
@@ -279,7 +303,8 @@ pub mod queries {
         supplier_contracts,
         SupplierContract,
         NewSupplierContract,
-        "supplierContract"
+        "supplierContract",
+        "/supplier-contracts"
     );
 
     pub(super) fn list(
@@ -292,7 +317,11 @@ pub mod queries {
             if let Some(value) = &filter.supplier_id {
                 query = query.filter(supplier_contracts::supplier_id.eq(value));
             }
-            valid_on!(query, supplier_contracts, filter.valid_on)
+            valid_on!(
+                external!(query, supplier_contracts, filter),
+                supplier_contracts,
+                filter.valid_on
+            )
         };
         let total = paging.total(|| matching().count().get_result(conn))?;
         let rows = window!(

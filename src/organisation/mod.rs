@@ -6,7 +6,7 @@
 /// What every resource here has alike: its name in the change log, and the queries that differ in nothing but the table.
 /// A column that the body does not give stands last, `path: Vec<Uuid>`.
 macro_rules! rows {
-    ($table:ident, $row:ident, $new:ident, $name:literal $(, $column:ident: $type:ty)?) => {
+    ($table:ident, $row:ident, $new:ident, $name:literal, $path:literal $(, $column:ident: $type:ty)? $(; $($rights:tt)+)?) => {
         impl changes::Resource for $row {
             const NAME: &'static str = $name;
 
@@ -38,6 +38,7 @@ macro_rules! rows {
             conn: &mut PgConnection,
             id: Uuid,
             new: &$new,
+            origin: Option<&Origin>,
             now: DateTime<Utc>,
             $($column: $type,)?
         ) -> Result<$row, Error> {
@@ -46,6 +47,11 @@ macro_rules! rows {
                     $table::id.eq(id),
                     $table::revision.eq(1),
                     new,
+                    (
+                        $table::source_system.eq(origin.map(|from| &from.id.source_system)),
+                        $table::external_id.eq(origin.map(|from| &from.id.external_id)),
+                        $table::external_digest.eq(origin.map(|from| &from.digest)),
+                    ),
                     $table::created_at.eq(now),
                     $table::updated_at.eq(now),
                     $($table::$column.eq($column),)?
@@ -69,7 +75,80 @@ macro_rules! rows {
                 .returning($row::as_returning())
                 .get_result(conn)?)
         }
+
+        impl External for $row {
+            type Body = $new;
+            const PATH: &'static str = $path;
+
+            fn find(conn: &mut PgConnection, id: &ExternalId) -> Result<$row, Error> {
+                Ok($table::table
+                    .filter($table::source_system.eq(&id.source_system))
+                    .filter($table::external_id.eq(&id.external_id))
+                    .select($row::as_select())
+                    .first(conn)?)
+            }
+
+            fn find_for_update(
+                conn: &mut PgConnection,
+                id: &ExternalId,
+            ) -> Result<Option<($row, Option<Vec<u8>>)>, Error> {
+                Ok($table::table
+                    .filter($table::source_system.eq(&id.source_system))
+                    .filter($table::external_id.eq(&id.external_id))
+                    .select(($row::as_select(), $table::external_digest))
+                    .for_no_key_update()
+                    .first(conn)
+                    .optional()?)
+            }
+
+            fn keep_digest(
+                conn: &mut PgConnection,
+                id: Uuid,
+                digest: &[u8],
+            ) -> Result<(), Error> {
+                diesel::update($table::table.find(id))
+                    .set($table::external_digest.eq(digest))
+                    .execute(conn)?;
+                Ok(())
+            }
+
+            fn create(
+                conn: &mut PgConnection,
+                call: &Call,
+                ids: &[Uuid],
+                body: &$new,
+                origin: &Origin,
+            ) -> Result<$row, Error> {
+                create(conn, call, first_of(ids)?, body, Some(origin))
+            }
+
+            fn replace(
+                conn: &mut PgConnection,
+                call: &Call,
+                _: &[Uuid],
+                before: &$row,
+                body: &$new,
+            ) -> Result<$row, Error> {
+                change(conn, call, before, body)
+            }
+
+            $($($rights)+)?
+        }
     };
+}
+
+/// Those of a query's rows that have this external id, or come from this system, if that is asked for.
+macro_rules! external {
+    ($query:expr, $table:ident, $filter:ident) => {{
+        let mut query = $query;
+        if let Some(system) = &$filter.source_system {
+            query = query.filter($table::source_system.eq(system));
+        }
+        if let Some(id) = &$filter.external_id {
+            query = query.filter($table::external_id.eq(id));
+        }
+        query
+    }};
 }
 
 /// Those of a query's rows that are valid on a day, if one is given.

@@ -14,6 +14,7 @@ use crate::changes;
 use crate::db::Db;
 use crate::db::schema::people;
 use crate::error::{Code, Error};
+use crate::external_ids::{External, ExternalId, Origin, first_of};
 use crate::http::answer::Answer;
 use crate::http::call::{Call, Json, Path, Query};
 use crate::http::paging::{Paging, PagingParameters};
@@ -48,6 +49,14 @@ pub struct Person {
     /// The first day no longer valid; null while open.
     #[schema(required = true, example = "2030-01-01")]
     pub valid_to: Option<NaiveDate>,
+    /// The system that it comes from, when one keeps it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "hr-system")]
+    pub source_system: Option<String>,
+    /// Its id in that system.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "4711")]
+    pub external_id: Option<String>,
     /// When it was created.
     #[schema(example = "2026-10-05T06:30:00Z")]
     pub created_at: DateTime<Utc>,
@@ -129,6 +138,20 @@ struct PersonFilter {
     /// Only those valid on this day.
     #[param(required = false, example = "2026-10-05")]
     valid_on: Option<NaiveDate>,
+    /// Only those that come from this system.
+    #[param(
+        required = false,
+        pattern = r"^[A-Za-z0-9._~-]{1,100}$",
+        example = "hr-system"
+    )]
+    source_system: Option<String>,
+    /// Only the one with this id in its source system.
+    #[param(
+        required = false,
+        pattern = r"^[A-Za-z0-9._~-]{1,100}$",
+        example = "4711"
+    )]
+    external_id: Option<String>,
     /// The order; `-` is descending.
     #[param(required = false, inline, example = "displayName")]
     #[serde(default)]
@@ -199,7 +222,7 @@ async fn create_person(
     db.write(move |conn| {
         call.may(Action::WriteOrganisation)?;
         call.once(conn, |conn| {
-            let row = create(conn, &call, id, &new)?;
+            let row = create(conn, &call, id, &new, None)?;
             Answer::created(format!("/people/{id}"), &row, row.revision)
         })
     })
@@ -238,8 +261,9 @@ pub fn create(
     call: &Call,
     id: Uuid,
     new: &NewPerson,
+    origin: Option<&Origin>,
 ) -> Result<Person, Error> {
-    let row = queries::insert(conn, id, new, call.now)?;
+    let row = queries::insert(conn, id, new, origin, call.now)?;
     changes::created(conn, call, &row)?;
     Ok(row)
 }
@@ -266,7 +290,7 @@ pub fn change(
 pub mod queries {
     use super::*;
 
-    rows!(people, Person, NewPerson, "person");
+    rows!(people, Person, NewPerson, "person", "/people");
 
     pub(super) fn list(
         conn: &mut PgConnection,
@@ -281,7 +305,7 @@ pub mod queries {
             if let Some(value) = &filter.person_ref {
                 query = query.filter(people::person_ref.eq(value));
             }
-            valid_on!(query, people, filter.valid_on)
+            valid_on!(external!(query, people, filter), people, filter.valid_on)
         };
         let total = paging.total(|| matching().count().get_result(conn))?;
         let rows = window!(

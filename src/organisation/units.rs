@@ -17,6 +17,7 @@ use crate::db::Db;
 use crate::db::schema::units;
 use crate::error::{Code, Error};
 use crate::events;
+use crate::external_ids::{External, ExternalId, Origin, first_of};
 use crate::http::answer::Answer;
 use crate::http::call::{Call, Json, Path, Query};
 use crate::http::paging::{Paging, PagingParameters};
@@ -69,6 +70,14 @@ pub struct Unit {
     /// The units from the root down to this one; `parentId` never changes, so neither does this.
     #[serde(skip)]
     pub path: Vec<Uuid>,
+    /// The system that it comes from, when one keeps it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "hr-system")]
+    pub source_system: Option<String>,
+    /// Its id in that system.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "4711")]
+    pub external_id: Option<String>,
     /// When it was created.
     #[schema(example = "2026-10-05T06:30:00Z")]
     pub created_at: DateTime<Utc>,
@@ -151,6 +160,20 @@ struct UnitFilter {
     /// Only those valid on this day.
     #[param(required = false, example = "2026-10-05")]
     valid_on: Option<NaiveDate>,
+    /// Only those that come from this system.
+    #[param(
+        required = false,
+        pattern = r"^[A-Za-z0-9._~-]{1,100}$",
+        example = "hr-system"
+    )]
+    source_system: Option<String>,
+    /// Only the one with this id in its source system.
+    #[param(
+        required = false,
+        pattern = r"^[A-Za-z0-9._~-]{1,100}$",
+        example = "4711"
+    )]
+    external_id: Option<String>,
     /// The order; `-` is descending.
     #[param(required = false, inline, example = "name")]
     #[serde(default)]
@@ -222,7 +245,7 @@ async fn create_unit(call: Call, db: Data<Db>, Json(new): Json<NewUnit>) -> Resu
     db.write(move |conn| {
         call.may(Action::WriteOrganisation)?;
         call.once(conn, |conn| {
-            let row = create(conn, &call, id, &new)?;
+            let row = create(conn, &call, id, &new, None)?;
             Answer::created(format!("/units/{id}"), &row, row.revision)
         })
     })
@@ -261,6 +284,7 @@ pub fn create(
     call: &Call,
     id: Uuid,
     new: &NewUnit,
+    origin: Option<&Origin>,
 ) -> Result<Unit, Error> {
     let path = match new.parent_id {
         Some(parent) => {
@@ -274,6 +298,7 @@ pub fn create(
         conn,
         id,
         new,
+        origin,
         call.now,
         path.into_iter().chain([id]).collect(),
     )?;
@@ -318,7 +343,7 @@ pub mod queries {
     use diesel::sql_types::{self, Array};
     use diesel::{alias, define_sql_function};
 
-    rows!(units, Unit, NewUnit, "unit", path: Vec<Uuid>);
+    rows!(units, Unit, NewUnit, "unit", "/units", path: Vec<Uuid>);
 
     pub(super) fn list(
         conn: &mut PgConnection,
@@ -333,7 +358,7 @@ pub mod queries {
             if let Some(value) = filter.parent_id {
                 query = query.filter(units::parent_id.eq(value));
             }
-            valid_on!(query, units, filter.valid_on)
+            valid_on!(external!(query, units, filter), units, filter.valid_on)
         };
         let total = paging.total(|| matching().count().get_result(conn))?;
         let rows = window!(

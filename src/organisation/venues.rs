@@ -17,6 +17,7 @@ use crate::db::Db;
 use crate::db::schema::venues;
 use crate::error::{Code, Error};
 use crate::events;
+use crate::external_ids::{External, ExternalId, Origin, first_of};
 use crate::http::answer::Answer;
 use crate::http::call::{Call, Json, Path, Query};
 use crate::http::paging::{Paging, PagingParameters};
@@ -59,6 +60,14 @@ pub struct Venue {
     /// Who added it.
     #[serde(skip)]
     pub created_by: String,
+    /// The system that it comes from, when one keeps it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "hr-system")]
+    pub source_system: Option<String>,
+    /// Its id in that system.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "4711")]
+    pub external_id: Option<String>,
     /// When it was created.
     #[schema(example = "2026-10-05T06:30:00Z")]
     pub created_at: DateTime<Utc>,
@@ -135,6 +144,20 @@ struct VenueFilter {
     /// Only those valid on this day.
     #[param(required = false, example = "2026-10-05")]
     valid_on: Option<NaiveDate>,
+    /// Only those that come from this system.
+    #[param(
+        required = false,
+        pattern = r"^[A-Za-z0-9._~-]{1,100}$",
+        example = "hr-system"
+    )]
+    source_system: Option<String>,
+    /// Only the one with this id in its source system.
+    #[param(
+        required = false,
+        pattern = r"^[A-Za-z0-9._~-]{1,100}$",
+        example = "4711"
+    )]
+    external_id: Option<String>,
     /// The order; `-` is descending.
     #[param(required = false, inline, example = "name")]
     #[serde(default)]
@@ -203,17 +226,9 @@ async fn create_venue(
 ) -> Result<Answer, Error> {
     let id = Uuid::now_v7();
     db.write(move |conn| {
-        let sets_rung = new.owner_unit_id.is_some() || new.supplier_id.is_some();
-        call.may_with_offices(
-            conn,
-            if sets_rung {
-                Action::WriteOrganisation
-            } else {
-                Action::CreateVenue
-            },
-        )?;
+        expect_may_create(conn, &call, &new)?;
         call.once(conn, |conn| {
-            let row = create(conn, &call, id, &new)?;
+            let row = create(conn, &call, id, &new, None)?;
             Answer::created(format!("/venues/{id}"), &row, row.revision)
         })
     })
@@ -239,22 +254,45 @@ async fn change_venue(
     db.write(move |conn| {
         let before = queries::find_for_update(conn, path.venue_id)?;
         let only_name = patch.0.keys().all(|name| name == "name");
-        let renames = Action::RenameVenue {
-            created_by: &before.created_by,
-        };
-        call.may_with_offices(
-            conn,
-            if only_name {
-                renames
-            } else {
-                Action::WriteOrganisation
-            },
-        )?;
+        expect_may_change(conn, &call, &before, only_name)?;
         call.expect_revision(before.revision)?;
         let row = change(conn, &call, &before, &merged(&before, &patch.0)?)?;
         Answer::ok(&row, row.revision)
     })
     .await
+}
+
+/// 403 unless the caller may add this venue: with owner or supplier, which decide its rung, only HR administrators and integrations.
+fn expect_may_create(conn: &mut PgConnection, call: &Call, new: &NewVenue) -> Result<(), Error> {
+    let sets_rung = new.owner_unit_id.is_some() || new.supplier_id.is_some();
+    call.may_with_offices(
+        conn,
+        if sets_rung {
+            Action::WriteOrganisation
+        } else {
+            Action::CreateVenue
+        },
+    )
+}
+
+/// 403 unless the caller may change the venue: whoever added it, only its name.
+fn expect_may_change(
+    conn: &mut PgConnection,
+    call: &Call,
+    before: &Venue,
+    only_name: bool,
+) -> Result<(), Error> {
+    let renames = Action::RenameVenue {
+        created_by: &before.created_by,
+    };
+    call.may_with_offices(
+        conn,
+        if only_name {
+            renames
+        } else {
+            Action::WriteOrganisation
+        },
+    )
 }
 
 /// Adds a venue and its change entry.
@@ -263,8 +301,9 @@ pub fn create(
     call: &Call,
     id: Uuid,
     new: &NewVenue,
+    origin: Option<&Origin>,
 ) -> Result<Venue, Error> {
-    let row = queries::insert(conn, id, new, call.now, call.author())?;
+    let row = queries::insert(conn, id, new, origin, call.now, call.author())?;
     changes::created(conn, call, &row)?;
     Ok(row)
 }
@@ -297,7 +336,21 @@ pub fn change(
 pub mod queries {
     use super::*;
 
-    rows!(venues, Venue, NewVenue, "venue", created_by: &str);
+    rows!(venues, Venue, NewVenue, "venue", "/venues", created_by: &str;
+        fn expect_may_write(
+            conn: &mut PgConnection,
+            call: &Call,
+            before: Option<&Venue>,
+            new: &NewVenue,
+        ) -> Result<(), Error> {
+            let Some(before) = before else {
+                return super::expect_may_create(conn, call, new);
+            };
+            let standing: NewVenue = merged(before, &serde_json::Map::new())?;
+            let renamed = NewVenue { name: new.name.clone(), ..standing };
+            super::expect_may_change(conn, call, before, *new == renamed)
+        }
+    );
 
     pub(super) fn list(
         conn: &mut PgConnection,
@@ -315,7 +368,7 @@ pub mod queries {
             if let Some(value) = &filter.supplier_id {
                 query = query.filter(venues::supplier_id.eq(value));
             }
-            valid_on!(query, venues, filter.valid_on)
+            valid_on!(external!(query, venues, filter), venues, filter.valid_on)
         };
         let total = paging.total(|| matching().count().get_result(conn))?;
         let rows = window!(

@@ -23,6 +23,7 @@ mod exceptions;
 mod exceptions_attacks;
 mod exceptions_properties;
 mod exceptions_races;
+mod external_ids;
 mod follow_ups;
 mod gate;
 mod guideline;

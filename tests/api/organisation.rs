@@ -469,6 +469,7 @@ const NEVER_MET: &[(&str, &str)] = &[
     ("_in_range", "the published schema bounds dates and times"),
     ("_event_id_fkey", "the event is read and locked first"),
     ("changes", "only the service writes its log"),
+    ("_external_", "external ids are locked: see external_ids.rs"),
     ("change_payloads", "only the service writes its log"),
     ("guideline_questions", "a trigger writes them"),
     (
