@@ -274,7 +274,7 @@ impl Operation {
                 let (code, detail) = explain(&error);
                 faults.push(parameter_fault(&name, code, detail));
             } else if let Some((code, detail)) = text_fault(&value) {
-                faults.push(parameter_fault(&name, code.as_str(), detail));
+                faults.push(parameter_fault(&name, code, detail));
             }
             if object.insert(name.clone(), typed).is_some() {
                 faults.push(parameter_fault(
@@ -553,8 +553,16 @@ fn read_if_match(request: &ServiceRequest) -> Result<Option<IfMatch>, Error> {
         .to_str()
         .ok()
         .and_then(|text| text.strip_prefix('"')?.strip_suffix('"'))
-        .map(|tag| tag.split_once('-').map_or(tag, |(revision, _)| revision))
-        .filter(|revision| revision.bytes().all(|byte| byte.is_ascii_digit()))
+        .map(|tag| tag.split_once('-').unwrap_or((tag, "00000000")))
+        .filter(|(revision, hash)| {
+            (1..=9).contains(&revision.len())
+                && revision.bytes().all(|byte| byte.is_ascii_digit())
+                && hash.len() == 8
+                && hash
+                    .bytes()
+                    .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        })
+        .map(|(revision, _)| revision)
         .and_then(|revision| revision.parse().ok())
         .map(|revision| Some(IfMatch::Revision(revision)))
         .ok_or_else(|| Error::at(Code::InvalidHeader, At::Header("If-Match")))
@@ -830,11 +838,6 @@ fn collect_text_faults(value: &Value, place: &str, faults: &mut Vec<FieldError>)
     match value {
         Value::String(text) => {
             if let Some((code, detail)) = text_fault(text) {
-                let code = if code == Code::PersonalNumber {
-                    code.as_str()
-                } else {
-                    "control-character"
-                };
                 faults.push(FieldError {
                     at: At::Pointer(place.to_owned()),
                     code: code.to_owned(),
@@ -852,7 +855,7 @@ fn collect_text_faults(value: &Value, place: &str, faults: &mut Vec<FieldError>)
                 if let Some((code, detail)) = text_fault(name) {
                     faults.push(FieldError {
                         at: At::Pointer(place.to_owned()),
-                        code: code.as_str().to_owned(),
+                        code: code.to_owned(),
                         detail,
                     });
                 } else {
@@ -869,7 +872,7 @@ fn collect_text_faults(value: &Value, place: &str, faults: &mut Vec<FieldError>)
 }
 
 /// What no text may hold.
-fn text_fault(text: &str) -> Option<(Code, Text)> {
+fn text_fault(text: &str) -> Option<(&'static str, Text)> {
     if text
         .chars()
         .any(|c| c.is_control() && !matches!(c, '\t' | '\n' | '\r'))
@@ -878,9 +881,9 @@ fn text_fault(text: &str) -> Option<(Code, Text)> {
             "Texten innehåller styrtecken. Ta bort dem.",
             "The text holds control characters. Remove them.",
         );
-        return Some((Code::InvalidParameter, detail));
+        return Some(("control-character", detail));
     }
-    is_personal(text).then(|| (Code::PersonalNumber, Code::PersonalNumber.advice()))
+    is_personal(text).then(|| (Code::PersonalNumber.as_str(), Code::PersonalNumber.advice()))
 }
 
 /// Is there a personal number in this text? Ids are exempt: a UUID's digits mean nobody.

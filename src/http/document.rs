@@ -11,6 +11,9 @@ use super::answer::BASE;
 use super::problem::TYPES;
 use crate::error::Code;
 
+/// The values of each enumeration and what they mean: the doc comments of its variants, which build.rs reads.
+const ENUM_VALUES: &[(&str, &str, &str)] = include!(concat!(env!("OUT_DIR"), "/enum_values.rs"));
+
 const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const REQUEST_ID: &str = "0190a000-0000-7000-8000-0000000000ff";
 
@@ -125,10 +128,12 @@ pub fn complete(collected: OpenApi) -> Value {
         "A body holds at most 64 KiB, an address 8 KiB, and the headers are at most 64 and 16 KiB together.",
         "A list answers at most 100 items at a time; `page` reaches the first 10,000, `cursor` all of them.",
         "An Idempotency-Key is remembered for 24 hours.",
-        "Personal identity numbers are refused wherever they stand."
+        "Personal identity numbers are refused wherever they stand, and control characters other than tab and line breaks.",
+        "Dates and times lie between the years 1900 and 2199; a leap second is refused."
     ]);
     add_components(&mut document["components"]);
     complete_schemas(&mut document);
+    explain_enums(&mut document["components"]["schemas"]);
 
     let mut paths: Map<String, Value> = Map::new();
     if let Value::Object(collected) = document["paths"].take() {
@@ -151,6 +156,7 @@ pub fn complete(collected: OpenApi) -> Value {
     for (path, method, _) in &operations {
         let operation = &mut paths[path][method];
         without_prefilled_parameters(operation);
+        without_null_parameters(operation);
         complete_operation(operation, path, method, &document["components"]);
         add_links(operation, path, method, &operations);
     }
@@ -219,8 +225,9 @@ fn add_components(components: &mut Value) {
     components["parameters"] = json!({
         "traceparent": {
             "name": "traceparent", "in": "header", "required": false,
-            "description": "The caller's trace (W3C Trace Context), which the log and the answer then name.",
-            "schema": {"type": "string", "pattern": "^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"}
+            "description": "The caller's trace (W3C Trace Context), such as `00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01`, \
+                which the log and the answer then name. As that standard asks, a value of another form is as none.",
+            "schema": {"type": "string"}
         },
         "Idempotency-Key": {
             "name": "Idempotency-Key", "in": "header", "required": false,
@@ -230,6 +237,7 @@ fn add_components(components: &mut Value) {
         },
     });
     components["schemas"]["Problem"] = problem_schema();
+    components["schemas"]["Fault"] = fault_schema();
     for (status, description) in PROBLEMS
         .iter()
         .filter(|(status, ..)| is_in_catalogue(*status))
@@ -281,19 +289,23 @@ fn problem_schema() -> Value {
             "errors": {
                 "type": "array",
                 "description": "Each single fault, where there can be several.",
-                "items": {
-                    "type": "object",
-                    "description": "One fault, and where it lies: in the body, in a parameter or in a header.",
-                    "required": ["code", "detail"],
-                    "properties": {
-                        "pointer": {"type": "string", "description": "Where in the body, as a JSON pointer (RFC 6901)."},
-                        "parameter": {"type": "string", "description": "Which path or query parameter."},
-                        "header": {"type": "string", "description": "Which header."},
-                        "code": {"type": "string", "description": "What is wrong, to decide by; of an open finding the id of its rule."},
-                        "detail": {"type": "string", "description": "What was expected."}
-                    }
-                }
+                "items": reference("schemas", "Fault")
             }
+        }
+    })
+}
+
+fn fault_schema() -> Value {
+    json!({
+        "type": "object",
+        "description": "One fault, and where it lies: in the body, in a parameter or in a header.",
+        "required": ["code", "detail"],
+        "properties": {
+            "pointer": {"type": "string", "description": "Where in the body, as a JSON pointer (RFC 6901)."},
+            "parameter": {"type": "string", "description": "Which path or query parameter."},
+            "header": {"type": "string", "description": "Which header."},
+            "code": {"type": "string", "description": "What is wrong, to decide by; of an open finding the id of its rule."},
+            "detail": {"type": "string", "description": "What was expected."}
         }
     })
 }
@@ -388,6 +400,36 @@ fn complete_schemas(value: &mut Value) {
     }
 }
 
+/// Says what each value of an enumeration means: in its description for people, and as generators of clients read it.
+fn explain_enums(schemas: &mut Value) {
+    for (name, schema) in schemas.as_object_mut().into_iter().flatten() {
+        let Some(values) = schema["enum"].as_array() else {
+            continue;
+        };
+        let meaning = |value: &Value| {
+            let found = ENUM_VALUES
+                .iter()
+                .find(|(of, known, _)| of == name && value == known);
+            found.map_or("", |(_, _, meaning)| *meaning)
+        };
+        let meanings: Vec<&str> = values.iter().map(meaning).collect();
+        let explained: String = values
+            .iter()
+            .zip(&meanings)
+            .filter(|(_, meaning)| !meaning.is_empty())
+            .map(|(value, meaning)| {
+                format!("\n- `{}`: {meaning}", value.as_str().unwrap_or_default())
+            })
+            .collect();
+        if explained.is_empty() {
+            continue;
+        }
+        let description = schema["description"].as_str().unwrap_or_default();
+        schema["description"] = json!(format!("{description}\n{explained}"));
+        schema["x-enum-descriptions"] = json!(meanings);
+    }
+}
+
 /// Swagger UI sends every example of a parameter unless it is erased: all filters at once find nothing, and a tag or a key
 /// that is always the same is refused. Only what a path needs has one, and dates, of which the national profile asks it.
 fn without_prefilled_parameters(operation: &mut Value) {
@@ -402,6 +444,18 @@ fn without_prefilled_parameters(operation: &mut Value) {
         parameter.remove("example");
         if let Some(Value::Object(schema)) = parameter.get_mut("schema") {
             schema.remove("example");
+        }
+    }
+}
+
+/// A parameter is there or not; it is never null.
+fn without_null_parameters(operation: &mut Value) {
+    let parameters = operation["parameters"].as_array_mut().into_iter().flatten();
+    for schema in parameters.filter_map(|parameter| parameter.get_mut("schema")) {
+        if let Some([kind, null]) = schema["type"].as_array().map(Vec::as_slice)
+            && null == "null"
+        {
+            schema["type"] = kind.clone();
         }
     }
 }

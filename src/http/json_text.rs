@@ -107,6 +107,14 @@ impl<'de> Visitor<'de> for StrictVisitor {
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        // 3.0 is an integer (JSON Schema, 6.1.1); below 2^53 nothing is lost
+        #[allow(
+            clippy::cast_possible_truncation,
+            reason = "it has no fraction and is small"
+        )]
+        if value.fract() == 0.0 && value.abs() < 9_007_199_254_740_992.0 {
+            return Ok(Value::from(value as i64));
+        }
         Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
     }
 

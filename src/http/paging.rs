@@ -30,7 +30,7 @@ pub struct PagingParameters {
     )]
     #[serde(default = "default_limit")]
     limit: i64,
-    /// Which page, from 1; together with `limit` within the first 10,000 rows. Without it and without `cursor`: 1.
+    /// Which page, from 1; together with `limit` within the first 10,000 rows. With `cursor` it may only be 1, which then says nothing.
     #[param(
         required = false,
         minimum = 1,
@@ -185,7 +185,8 @@ impl FromRequest for Paging {
                         .as_deref()
                         .map(|cursor| open(cursor, &path, &admitted.filters))
                         .transpose()?;
-                    if after.is_some() && asked.page.is_some() {
+                    // generated clients send each default, and page 1 is one
+                    if after.is_some() && asked.page.is_some_and(|page| page != 1) {
                         return Err(Error::at(
                             Code::InvalidParameter,
                             At::Parameter("page".to_owned()),

@@ -12,12 +12,11 @@ use crate::guideline::Text;
 #[into_params(parameter_in = Header)]
 #[allow(dead_code, reason = "documents the header, which the door reads")]
 pub struct IfMatch {
-    /// The ETag of what is changed, as it was read: `"<revision>-<hash>"`, or only `"<revision>"`.
+    /// The ETag of what is changed, as it was read: `"<revision>-<hash>"`, or only `"<revision>"`; `*` changes it whatever its revision.
     #[serde(rename = "If-Match")]
     #[param(
         required = true,
-        min_length = 1,
-        max_length = 100,
+        pattern = r#"^(\*|"[0-9]{1,9}(-[0-9a-f]{8})?")$"#,
         example = "\"3-5f1d7a2c\""
     )]
     if_match: String,
@@ -30,12 +29,7 @@ pub struct IfMatch {
 pub struct IfNoneMatch {
     /// The ETag of the copy that the caller has: equal, and the answer is 304.
     #[serde(rename = "If-None-Match")]
-    #[param(
-        required = false,
-        min_length = 1,
-        max_length = 1000,
-        example = "\"3-5f1d7a2c\""
-    )]
+    #[param(required = false, example = "\"3-5f1d7a2c\"")]
     if_none_match: Option<String>,
 }
 
@@ -48,14 +42,13 @@ pub struct PutPreconditions {
     #[serde(rename = "If-Match")]
     #[param(
         required = false,
-        min_length = 1,
-        max_length = 100,
+        pattern = r#"^(\*|"[0-9]{1,9}(-[0-9a-f]{8})?")$"#,
         example = "\"1-5f1d7a2c\""
     )]
     if_match: Option<String>,
     /// `*`: only create, never replace.
     #[serde(rename = "If-None-Match")]
-    #[param(required = false, min_length = 1, max_length = 1, example = "*")]
+    #[param(required = false, pattern = r"^\*$", example = "*")]
     if_none_match: Option<String>,
 }
 

@@ -37,6 +37,7 @@ pub enum OfficeType {
     Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
 )]
 #[serde(rename_all = "camelCase")]
+#[schema(as = DecisionOutcome)]
 pub enum Outcome {
     /// The exception may be made, as far as this office is concerned.
     Approved,

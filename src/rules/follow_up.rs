@@ -28,11 +28,17 @@ pub enum Level {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Method {
+    /// A questionnaire.
     Survey,
+    /// Conversations one by one.
     Interview,
+    /// Seeing the work as it is done.
     Observation,
+    /// A conversation in the work group.
     GroupDiscussion,
+    /// Figures from the work, before and after.
     Measurement,
+    /// Another way, which the entries describe.
     Other,
 }
 

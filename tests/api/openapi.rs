@@ -154,6 +154,23 @@ fn every_property_is_described() {
     assert!(bare.is_empty(), "without description:\n{}", bare.join("\n"));
 }
 
+#[test]
+fn every_value_of_every_enumeration_is_explained() {
+    for (name, schema) in document()["components"]["schemas"]
+        .as_object()
+        .expect("schemas")
+    {
+        for value in schema["enum"].as_array().into_iter().flatten() {
+            let value = value.as_str().expect("a text");
+            let description = schema["description"].as_str().unwrap_or_default();
+            assert!(
+                description.contains(&format!("`{value}`: ")),
+                "{name}: {value} has no doc comment of its own: {description}"
+            );
+        }
+    }
+}
+
 /// A typo must never widen a result or lose what was sent.
 #[test]
 fn every_object_of_a_request_refuses_unknown_fields() {
