@@ -38,5 +38,6 @@ mod planning;
 mod preconditions;
 mod profile;
 mod providers;
+mod released;
 mod statistics;
 mod token;
