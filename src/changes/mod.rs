@@ -28,7 +28,9 @@ use crate::stored_as_text;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Operation {
+    /// Made, at revision 1.
     Create,
+    /// Changed.
     Update,
     /// Gone, as only what is no record may be: a calendar feed.
     Delete,

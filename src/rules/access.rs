@@ -41,22 +41,31 @@ pub enum Role {
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
 )]
 pub enum Scope {
+    /// Reads events, their planning, requests and follow-ups.
     #[serde(rename = "events:read")]
     EventsRead,
+    /// Plans: makes and changes events, answers and follow-ups, and changes the status of events.
     #[serde(rename = "events:write")]
     EventsWrite,
+    /// Asks for exceptions and withdraws requests, for a person.
     #[serde(rename = "exceptions:write")]
     ExceptionsWrite,
+    /// Writes the entries of follow-ups, for a person.
     #[serde(rename = "follow-ups:write")]
     FollowUpsWrite,
+    /// Reads statistics, follow-up status and decision reports.
     #[serde(rename = "reports:read")]
     ReportsRead,
+    /// Reads and writes units, people, appointments, goals, venues and contracts.
     #[serde(rename = "organisation:write")]
     OrganisationWrite,
+    /// Imports rows by external id.
     #[serde(rename = "imports:write")]
     ImportsWrite,
+    /// Follows the change feed, as far as its other scopes read.
     #[serde(rename = "changes:read")]
     ChangesRead,
+    /// Reads the audit trail.
     #[serde(rename = "audit:read")]
     AuditRead,
 }

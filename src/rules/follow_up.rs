@@ -70,7 +70,9 @@ pub enum DueStatus {
     CompletedOnTime,
     /// Done after the due date.
     CompletedLate,
+    /// Not to be done, for the reason given.
     Waived,
+    /// The event did not take place, or the follow-up was planned by mistake.
     Cancelled,
 }
 
@@ -90,8 +92,11 @@ pub enum CarriedOut {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum EffectSeen {
+    /// None yet.
     None,
+    /// A part of what was wanted.
     Some,
+    /// All that was wanted.
     Full,
     /// Too early to say.
     TooEarly,
