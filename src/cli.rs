@@ -9,8 +9,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use uuid::Uuid;
 
-use crate::changes::sequencer;
 use crate::changes::verification::{self, Head};
+use crate::changes::{reminders, sequencer};
 use crate::config::{self, Config, Mode};
 use crate::db::local::{self, LocalCluster};
 use crate::db::{Db, migrations};
@@ -22,7 +22,9 @@ use crate::identity::Identity;
 use crate::identity::providers::{Provider, Settings};
 use crate::identity::tokens::{Issuer, LOCAL_AUDIENCE, LOCAL_ISSUER, Verifier, role};
 use crate::references::References;
+use crate::retention;
 use crate::rules::access::Role;
+use crate::webhooks::deliver;
 
 /// A municipality's guideline for competence development and learning, lived.
 #[derive(Debug, Parser)]
@@ -82,6 +84,15 @@ enum Command {
         /// A head that was kept: check that it still stands in the log.
         #[arg(long, value_name = "NUMBER:HASH")]
         head: Option<Head>,
+    },
+    /// Show what the retention rules say is due for disposal (gallring); with --carry-out, dispose of it for good.
+    Dispose {
+        /// Dispose of what is due, as the role that owns the schema (KOMPETENS_MIGRATION_DATABASE_URL).
+        #[arg(long, requires = "by")]
+        carry_out: bool,
+        /// The archivist (personRef) in whose name it is carried out.
+        #[arg(long, value_name = "PERSONREF", requires = "carry_out")]
+        by: Option<String>,
     },
     /// Ask the operations port of a running service whether it is alive; for container health checks.
     Health,
@@ -163,6 +174,15 @@ pub fn run(cli: Cli) -> Result<(), String> {
                         .to_owned(),
                 )
             }
+        }
+        Command::Dispose { by, .. } => {
+            let work = |url: &str| retention::run(url, by.as_deref(), chrono::Utc::now(), &print);
+            if by.is_none() {
+                return with_database(work);
+            }
+            let url =
+                config::migration_database_url(&environment).map_err(|error| error.to_string())?;
+            work(&url)
         }
         Command::Health => {
             let address =
@@ -291,6 +311,7 @@ fn serve(config: &Config) -> Result<(), String> {
         clock: Clock::system(),
         public_url: config.public_url.clone(),
         operations: operations.clone(),
+        webhook_networks: config.webhook_networks.clone(),
         connections: Connections::at_most(config.connections),
         body_deadline: crate::http::contract::BODY_DEADLINE,
     };
@@ -302,6 +323,7 @@ fn serve(config: &Config) -> Result<(), String> {
     actix_web::rt::System::new().block_on(async move {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let (db, connections) = (service.db.clone(), service.connections.clone());
+        let clock = service.clock.clone();
         let failed = |error: std::io::Error| format!("the server could not start: {error}");
         let server = http::serve(service, listener, cores).map_err(failed)?;
         let operators = operations::serve(operations.clone(), db.clone(), operations_listener)
@@ -313,6 +335,13 @@ fn serve(config: &Config) -> Result<(), String> {
         );
         actix_web::rt::spawn(connections.end_the_slow());
         actix_web::rt::spawn(http::idempotency::forget_regularly(db.clone()));
+        actix_web::rt::spawn(reminders::run(db.clone(), clock.clone()));
+        actix_web::rt::spawn(deliver::run(
+            db.clone(),
+            clock,
+            config.webhook_networks.clone(),
+            WEBHOOK_POLL,
+        ));
         actix_web::rt::spawn(sequencer::run(db, SEQUENCER_POLL));
         if let Some(welcome) = welcome {
             print(&welcome)?;
@@ -333,6 +362,9 @@ fn serve(config: &Config) -> Result<(), String> {
 
 /// How often an instance looks for entries that another has left unnumbered; its own it numbers at once.
 const SEQUENCER_POLL: Duration = Duration::from_millis(500);
+
+/// How often an instance looks for deliveries that are due.
+const WEBHOOK_POLL: Duration = Duration::from_secs(1);
 
 async fn stop_signal() -> Result<(), String> {
     use tokio::signal::unix::{SignalKind, signal};

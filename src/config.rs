@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use crate::identity::providers::{self, ClaimNames, KeySource};
+use crate::webhooks::address::Networks;
 
 /// A setting that stops the start: its name and what was expected.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub struct Config {
     pub connections: usize,
     /// `KOMPETENS_DATABASE_CONNECTIONS`: connections to the database, with a thread each. Default 8.
     pub database_connections: usize,
+    /// `KOMPETENS_WEBHOOK_NETWORKS`: the networks inside that webhooks may reach. Default none.
+    pub webhook_networks: Networks,
     pub mode: Mode,
 }
 
@@ -69,6 +72,14 @@ impl Config {
             operations_address: operations_address(environment)?,
             public_url: public_url(environment, address)?,
             connections: number(environment, "KOMPETENS_CONNECTIONS", 8..=20_000, 4096)?,
+            webhook_networks: environment("KOMPETENS_WEBHOOK_NETWORKS")
+                .unwrap_or_default()
+                .parse()
+                .map_err(|error| {
+                    ConfigError(format!(
+                        "KOMPETENS_WEBHOOK_NETWORKS: expected networks separated by commas, like 10.1.0.0/16,fd00::/8; {error}"
+                    ))
+                })?,
             database_connections: number(
                 environment,
                 "KOMPETENS_DATABASE_CONNECTIONS",

@@ -551,6 +551,9 @@ catalogue! {
     ConflictOfInterest = 422 "conflict-of-interest", "Jäv", "Conflict of interest",
         "Den som är jävig beslutar inte. Intyga med true att du inte är det, eller lämna beslutet till någon annan.",
         "Who has a conflict of interest does not decide. Attest with true that you have none, or leave it to someone else.";
+    WebhookAddressRefused = 422 "webhook-address-refused", "Webhookens adress godtas inte", "Webhook address refused",
+        "Webhookar skickas bara till publika https-adresser, och till nät som driften tillåter. Välj en annan adress.",
+        "Webhooks are sent only to public https addresses, and to networks that operations allow. Choose another address.";
     NoExceptionNeeded = 422 "no-exception-needed", "Inget undantag behövs", "No exception needed",
         "Regeln är uppfylld, gäller inte eller har redan undantag. Ta bort den ur ruleIds.",
         "The rule is met, does not apply or is covered already. Remove it from ruleIds.";

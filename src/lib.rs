@@ -38,6 +38,8 @@ pub mod guideline;
 pub mod organisation;
 pub mod planning;
 pub mod reporting;
+pub mod retention;
+pub mod webhooks;
 
 pub mod db;
 pub mod error;

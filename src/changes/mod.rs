@@ -7,6 +7,7 @@
 pub mod chain;
 pub mod handlers;
 pub mod queries;
+pub mod reminders;
 pub mod sequencer;
 pub mod verification;
 

@@ -88,13 +88,14 @@ pub fn grant(url: &str, role: &str) -> Result<(), String> {
         "begin;
          grant usage on schema public to {role};
          grant select on all tables in schema public to {role};
-         grant insert, update, delete on idempotency_records, event_organisers, occasions, calendar_feeds to {role};
+         grant insert, update, delete on idempotency_records, event_organisers, occasions, calendar_feeds,
+             webhook_subscriptions, webhook_deliveries to {role};
          grant insert, update on units, people, office_appointments, business_goals, venues, supplier_contracts,
              events, planning_answers, follow_ups,
              exception_requests, exception_request_rules,
              api_clients, api_client_secrets, api_client_uses to {role};
          grant insert on guideline_versions, planning_answer_revisions, baselines, status_changes,
-             changes, change_payloads, decisions, recorded_decisions, decision_reports, decision_report_entries,
+             changes, change_payloads, retention_rules, reminders, decisions, recorded_decisions, decision_reports, decision_report_entries,
              follow_up_entries, follow_up_entry_voidings to {role};
          grant update (number, hash) on changes to {role};
          commit;"

@@ -31,6 +31,63 @@ table! {
 }
 
 table! {
+    retention_rules (id) {
+        id -> Uuid,
+        revision -> Integer,
+        posted -> BigInt,
+        record_kind -> Text,
+        years -> Nullable<Integer>,
+        decision_reference -> Text,
+        created_by -> Text,
+        created_at -> Timestamptz,
+    }
+}
+
+table! {
+    reminders (resource_id, kind, date) {
+        resource_id -> Uuid,
+        kind -> Text,
+        date -> Date,
+    }
+}
+
+table! {
+    webhook_subscriptions (id) {
+        id -> Uuid,
+        revision -> Integer,
+        url -> Text,
+        description -> Nullable<Text>,
+        resource_types -> Nullable<Array<Text>>,
+        status -> Text,
+        secret -> Binary,
+        previous_secret -> Nullable<Binary>,
+        previous_until -> Nullable<Timestamptz>,
+        last_number -> BigInt,
+        failing_since -> Nullable<Timestamptz>,
+        claimed_until -> Nullable<Timestamptz>,
+        created_by -> Text,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+table! {
+    webhook_deliveries (id) {
+        id -> Uuid,
+        subscription_id -> Uuid,
+        number -> Nullable<BigInt>,
+        status -> Text,
+        requested -> Bool,
+        attempts -> Integer,
+        next_attempt_at -> Nullable<Timestamptz>,
+        last_attempt_at -> Nullable<Timestamptz>,
+        response_status -> Nullable<Integer>,
+        error -> Nullable<Text>,
+        created_at -> Timestamptz,
+    }
+}
+
+table! {
     idempotency_records (caller, key) {
         caller -> Text,
         key -> Text,

@@ -24,9 +24,11 @@ use crate::organisation::people::{self, NewPerson};
 use crate::organisation::units::{self, NewUnit};
 use crate::organisation::venues::{self, NewVenue};
 use crate::planning;
+use crate::retention::{self, NewRetentionRule};
 use crate::rules::access::Action;
 use crate::rules::answers::PlanningAnswer;
 use crate::rules::calendar;
+use crate::webhooks::{self, NewWebhookSubscription};
 
 /// The id of the demo that ends in these digits, as in the document's examples.
 pub const fn id(number: u128) -> Uuid {
@@ -120,6 +122,9 @@ pub enum Deed {
     CalendarFeed(Uuid, NewCalendarFeed),
     /// Its secret is told to nobody.
     ApiClient(Uuid, NewApiClient),
+    RetentionRule(Uuid, NewRetentionRule),
+    /// The ids are the subscription's and that of a test delivery, which was given up.
+    Webhook((Uuid, Uuid), NewWebhookSubscription),
 }
 
 /// Replays the entries in order of time; says how many there were.
@@ -284,6 +289,18 @@ fn perform(conn: &mut PgConnection, call: &Call, deed: &Deed) -> Result<(), Erro
             origin(*id, new)?.as_ref(),
         )
         .map(drop),
+        Deed::RetentionRule(id, new) => {
+            call.may(Action::Dispose)?;
+            retention::post(conn, call, *id, new).map(drop)
+        }
+        Deed::Webhook((id, delivery), new) => {
+            call.may(Action::ManageIntegrations)?;
+            let secret = webhooks::Secret::random()?;
+            webhooks::create(conn, call, *id, &secret, new)?;
+            webhooks::test(conn, call, *id, *delivery)?;
+            // the receiver is an example: nothing is to be sent
+            webhooks::give_up(conn, *delivery)
+        }
     }
 }
 

@@ -23,11 +23,14 @@ use crate::db::migrations;
 use crate::error::Error;
 use crate::identity::clients::NewApiClient;
 use crate::organisation::units;
+use crate::retention::{NewRetentionRule, RecordKind};
 use crate::rules::access::Scope;
+use crate::webhooks::{NewWebhookSubscription, WantedStatus};
 use diary::{Days, Deed, Entry};
 
 /// The HR administrator of the demo.
 pub const HR_ADMINISTRATOR: &str = "person-0001";
+const ARCHIVIST: &str = "person-0020";
 /// A draft worth reading the compliance of: half answered, in a hired venue in town that asks for a reason.
 pub const FIRST_EVENT: Uuid = events::id(2);
 
@@ -108,6 +111,35 @@ fn hr_system(days: &Days) -> Entry {
     }
 }
 
+/// The archivist has the council's decision on how long closed events are kept.
+fn retention_rule(days: &Days) -> Entry {
+    let new = NewRetentionRule {
+        record_kind: RecordKind::ClosedEvent,
+        years: Some(10),
+        decision_reference: "KS 2026/117 § 42".to_owned(),
+    };
+    Entry {
+        at: days.at(-200, (9, 0)),
+        by: ARCHIVIST,
+        deed: Deed::RetentionRule(diary::id(0x2101), new),
+    }
+}
+
+/// The HR system is to be told of events; its receiver is not there, so the subscription is paused.
+fn webhook(days: &Days) -> Entry {
+    let new = NewWebhookSubscription {
+        url: "https://hr.example.se/hooks/kompetens".to_owned(),
+        description: Some("HR-systemet".to_owned()),
+        resource_types: Some(vec!["event".to_owned(), "followUp".to_owned()]),
+        status: Some(WantedStatus::Paused),
+    };
+    Entry {
+        at: days.at(-20, (8, 0)),
+        by: HR_ADMINISTRATOR,
+        deed: Deed::Webhook((diary::id(0x2201), diary::id(0x2301)), new),
+    }
+}
+
 /// Loads the demo data unless there are units already, for `serve --local`.
 pub fn load_if_empty(url: &str) -> Result<(), String> {
     load_at(url, Utc::now()).map(|_| ())
@@ -141,7 +173,12 @@ pub fn load_at(url: &str, now: DateTime<Utc>) -> Result<Outcome, String> {
             organisation::diary(&days),
             events::diary(&days),
             exceptions::diary(&days),
-            vec![calendar_feed(&days), hr_system(&days)],
+            vec![
+                calendar_feed(&days),
+                hr_system(&days),
+                retention_rule(&days),
+                webhook(&days),
+            ],
         ]
         .concat();
         let calls = diary::replay(conn, entries)?;

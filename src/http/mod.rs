@@ -40,9 +40,10 @@ use crate::db::Db;
 use crate::error::{Code, Error};
 use crate::identity::tokens::Verifier;
 use crate::references::References;
+use crate::webhooks::address::Networks;
 use crate::{
     calendar_feeds, changes, events, exceptions, external_ids, follow_ups, guideline, identity,
-    organisation, planning, reporting,
+    organisation, planning, reporting, retention, webhooks,
 };
 use answer::BASE;
 use call::Call;
@@ -63,6 +64,8 @@ pub struct Service {
     /// Scheme and authority under which clients see the service.
     pub public_url: String,
     pub operations: Arc<Operations>,
+    /// The networks inside that webhooks may reach.
+    pub webhook_networks: Networks,
     pub connections: Connections,
     /// How long a body may take to arrive; normally [`contract::BODY_DEADLINE`].
     pub body_deadline: Duration,
@@ -92,7 +95,9 @@ fn operations(config: &mut ServiceConfig) {
         .configure(follow_ups::handlers::configure)
         .configure(reporting::statistics::handlers::configure)
         .configure(calendar_feeds::handlers::configure)
-        .configure(changes::handlers::configure);
+        .configure(changes::handlers::configure)
+        .configure(retention::handlers::configure)
+        .configure(webhooks::handlers::configure);
 }
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {

@@ -16,6 +16,7 @@ use kompetens::identity::providers::{Provider, Settings as ProviderSettings};
 use kompetens::identity::tokens::{Issuer, LOCAL_AUDIENCE, LOCAL_ISSUER, Verifier};
 use kompetens::references::References;
 use kompetens::rules::access::Role;
+use kompetens::webhooks::deliver;
 use serde_json::{Value, json};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -80,6 +81,7 @@ pub struct TestApp {
     agent: ureq::Agent,
     /// When this goes, with the test, the service stops and gives its connections back.
     _running: tokio::sync::oneshot::Sender<()>,
+    db: Db,
 }
 
 /// What came back.
@@ -216,15 +218,19 @@ impl TestApp {
             })),
             public_url: format!("http://{address}"),
             operations: operations.clone(),
+            webhook_networks: "127.0.0.1/32".parse().expect("a network"),
             connections: Connections::at_most(4096),
             body_deadline: Duration::from_millis(500),
         };
         let served = operations.clone();
         let (stop, stopped) = tokio::sync::oneshot::channel();
+        let db = service.db.clone();
         std::thread::spawn(move || {
             actix_web::rt::System::new().block_on(async move {
                 let db = service.db.clone();
                 let background = db.clone();
+                let clock_of_webhooks = service.clock.clone();
+                let networks = service.webhook_networks.clone();
                 let server = http::serve(service, listener, 2).expect("the server starts");
                 let operators = operations::serve(served, db, operations_listener)
                     .expect("the operators' server starts");
@@ -236,6 +242,13 @@ impl TestApp {
                     Duration::from_secs(3600),
                 ));
                 actix_web::rt::spawn(server);
+                // woken by the sequencer, and by tests that move the clock
+                actix_web::rt::spawn(deliver::run(
+                    background,
+                    clock_of_webhooks,
+                    networks,
+                    Duration::from_secs(3600),
+                ));
                 let _: Result<(), _> = stopped.await;
                 handle.stop(false).await;
             });
@@ -254,6 +267,7 @@ impl TestApp {
             now,
             agent,
             _running: stop,
+            db,
         }
     }
 
@@ -415,6 +429,11 @@ impl TestApp {
             &[("If-Match", &etag)],
             Some(&body.to_string()),
         )
+    }
+
+    /// Has the service look for deliveries that are due, as it otherwise does each second.
+    pub fn look_for_deliveries(&self) {
+        self.db.numbered().notify_one();
     }
 
     /// Waits until every entry of the change log has its number.

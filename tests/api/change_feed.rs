@@ -155,3 +155,73 @@ fn the_feed_is_for_hr_auditors_and_integrations_with_the_scope() {
         (&json!([]), &json!(1_000_000), &json!(false))
     );
 }
+
+/// An integration with these scopes that reaches these units.
+fn integration(app: &TestApp, scopes: &[&str], units: &[&str]) -> Caller {
+    let mut new = json!({"name": "HR-systemet", "scopes": scopes, "sourceSystem": "hr", "expiresAt": "2027-06-30T22:00:00Z"});
+    if !units.is_empty() {
+        new["unitIds"] = json!(units);
+    }
+    let made = app.post(&app.hr(), "/api-clients", &new).expect(201);
+    Caller(Some(
+        made.body["secret"].as_str().expect("a secret").to_owned(),
+    ))
+}
+
+#[test]
+fn an_integration_follows_what_it_may_read_and_an_event_that_leaves_its_units_leaves_a_tombstone() {
+    let hedemora = Hedemora::new();
+    let app = &hedemora.app;
+    let reader = integration(
+        app,
+        &["changes:read", "events:read"],
+        &[&hedemora.education],
+    );
+    app.get(&integration(app, &["events:read"], &[]), "/changes")
+        .expect_problem(403, "forbidden");
+
+    let own = hedemora.draft(&hedemora.town_hall).id();
+    hedemora.plan_follow_up(&own);
+    let mut of_care = hedemora.planning_day(&hedemora.town_hall);
+    of_care["organisingUnitIds"] = json!([hedemora.care]);
+    let foreign = app.post(&hedemora.hr, "/events", &of_care).expect(201).id();
+    app.until_numbered();
+    let mut copy = Copy::default();
+    copy.follow(app, &reader);
+    assert_eq!(
+        copy.of_type("event").into_keys().collect::<Vec<_>>(),
+        [own.clone()]
+    );
+    assert_eq!(copy.of_type("followUp").len(), 1);
+    // a draft of another unit, units and people are not for it
+    assert!(
+        !copy
+            .resources
+            .keys()
+            .any(|(name, id)| *id == foreign || name == "person" || name == "unit")
+    );
+
+    let path = format!("/events/{own}");
+    app.patch(
+        &hedemora.hr,
+        &path,
+        &json!({"organisingUnitIds": [hedemora.care]}),
+    )
+    .expect(200);
+    app.until_numbered();
+    copy.follow(app, &reader);
+    assert_eq!(copy.of_type("event").len(), 0, "it has left");
+    app.patch(
+        &hedemora.hr,
+        &path,
+        &json!({"organisingUnitIds": [hedemora.education]}),
+    )
+    .expect(200);
+    app.until_numbered();
+    copy.follow(app, &reader);
+    assert_eq!(
+        copy.of_type("event")[&own],
+        app.get(&hedemora.hr, &path).expect(200).body,
+        "it is back"
+    );
+}

@@ -39,5 +39,8 @@ mod preconditions;
 mod profile;
 mod providers;
 mod released;
+mod reminders;
+mod retention;
 mod statistics;
 mod token;
+mod webhooks;
