@@ -13,6 +13,7 @@ use crate::db::schema::{
     venues,
 };
 use crate::error::{Code, Error};
+use crate::events::queries::organised_within;
 use crate::http::call::Call;
 use crate::http::paging::Paging;
 use crate::organisation::appointments;
@@ -262,15 +263,12 @@ fn due_dates_of(
     } = readable
     {
         let subtrees: Vec<Uuid> = subtrees.iter().copied().collect();
-        let below_office = event_organisers::table
-            .inner_join(units::table)
-            .filter(event_organisers::event_id.eq(events::id))
-            .filter(units::path.overlaps_with(subtrees));
+        let below_office = organised_within(events::id, Vec::<Uuid>::new(), subtrees);
         query = query.filter(
             follow_ups::responsible_person
                 .eq(&feed.owner)
                 .or(events::responsible_person.eq(responsible.clone().unwrap_or_default()))
-                .or(exists(below_office)),
+                .or(below_office),
         );
     }
     let rows: Vec<DueRow> = query

@@ -647,6 +647,23 @@ table! {
     }
 }
 
+table! {
+    /// The view of lessons, without anyone's name.
+    lesson_details (id) {
+        id -> Uuid,
+        event_id -> Uuid,
+        event_title -> Text,
+        kind -> Text,
+        organising_unit_ids -> Array<Uuid>,
+        first_start -> Timestamptz,
+        last_end -> Timestamptz,
+        level -> Text,
+        conducted_on -> Date,
+        lessons -> Nullable<Text>,
+        knowledge_sharing -> Nullable<Text>,
+    }
+}
+
 joinable!(api_client_secrets -> api_clients (client_id));
 joinable!(event_organisers -> units (unit_id));
 joinable!(follow_up_entry_voidings -> follow_up_entries (entry_id));
@@ -666,6 +683,7 @@ allow_tables_to_appear_in_same_query!(
     follow_up_entry_voidings,
     follow_ups,
     guideline_versions,
+    lesson_details,
     occasions,
     office_appointments,
     people,

@@ -39,6 +39,11 @@ pub fn load(conn: &mut PgConnection, id: Uuid) -> Result<Event, Error> {
         .first(conn)?)
 }
 
+define_sql_function! {
+    /// Does one of these units, or one at or below those of the last list, organise the event?
+    fn organised_within(event: SqlUuid, exact: Array<SqlUuid>, subtrees: Array<SqlUuid>) -> Bool;
+}
+
 /// Locks the event, as every write below it does first, and loads it.
 pub fn load_for_update(conn: &mut PgConnection, id: Uuid) -> Result<Event, Error> {
     events::table
@@ -119,16 +124,7 @@ fn matching<'a>(
     {
         let exact: Vec<Uuid> = exact.iter().copied().collect();
         let subtrees: Vec<Uuid> = subtrees.iter().copied().collect();
-        let organised = exists(
-            event_organisers::table
-                .inner_join(units::table)
-                .filter(event_organisers::event_id.eq(e::id))
-                .filter(
-                    event_organisers::unit_id
-                        .eq_any(exact)
-                        .or(units::path.overlaps_with(subtrees)),
-                ),
-        );
+        let organised = organised_within(e::id, exact, subtrees);
         let responsible = responsible.clone().unwrap_or_default();
         query = query.filter(
             e::status

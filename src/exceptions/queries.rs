@@ -21,6 +21,7 @@ use crate::db::schema::{
 use crate::db::sql_types::AsJson;
 use crate::error::Error;
 use crate::events::Event;
+use crate::events::queries::organised_within;
 use crate::http::call::Call;
 use crate::http::paging::Paging;
 use crate::rules::access::Reach;
@@ -433,15 +434,11 @@ fn matching<'a>(
     {
         let exact: Vec<Uuid> = exact.iter().copied().collect();
         let subtrees: Vec<Uuid> = subtrees.iter().copied().collect();
-        let within = organised().filter(
-            event_organisers::unit_id
-                .eq_any(exact)
-                .or(units::path.overlaps_with(subtrees)),
-        );
+        let within = organised_within(details::event_id, exact, subtrees);
         let responsible = events::table
             .filter(events::id.eq(details::event_id))
             .filter(events::responsible_person.eq(responsible.clone().unwrap_or_default()));
-        query = query.filter(exists(within).or(exists(responsible)));
+        query = query.filter(within.or(exists(responsible)));
     }
     if let Some(ids) = mine {
         query = query.filter(details::id.eq_any(ids));

@@ -93,6 +93,7 @@ fn operations(config: &mut ServiceConfig) {
         .configure(planning::handlers::configure)
         .configure(exceptions::handlers::configure)
         .configure(follow_ups::handlers::configure)
+        .configure(reporting::lessons::configure)
         .configure(reporting::statistics::handlers::configure)
         .configure(calendar_feeds::handlers::configure)
         .configure(changes::handlers::configure)

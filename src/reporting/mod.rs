@@ -1,3 +1,4 @@
 //! Reports: what became of it all, counted from what is stored and never stored itself (R18–R24, R28).
 
+pub mod lessons;
 pub mod statistics;

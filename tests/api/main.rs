@@ -29,6 +29,7 @@ mod gate;
 mod guideline;
 mod http;
 mod idempotency;
+mod lessons;
 mod lists;
 mod many;
 mod migrations;

@@ -48,6 +48,8 @@ select pg_temp.id(2, i), 1, 'person-' || lpad(i::text, 4, '0'), 'Person ' || i, 
 from generate_series(0, 499) i;
 insert into business_goals (id, revision, unit_id, title, valid_from, created_at, updated_at)
 select pg_temp.id(4, i), 1, pg_temp.id(1, i), 'Mål ' || i, '1990-01-01', '2020-01-01', '2020-01-01' from generate_series(0, 60) i;
+insert into office_appointments (id, revision, office_type, unit_id, person_ref, capacity, valid_from, created_at, updated_at)
+values (pg_temp.id(3, 0), 1, 'municipalDirector', pg_temp.id(1, 0), 'person-0001', 'ordinary', '1990-01-01', '2020-01-01', '2020-01-01');
 insert into venues (id, revision, name, municipality_code, owner_unit_id, supplier_id, valid_from, created_by, created_at, updated_at)
 select pg_temp.id(5, i), 1, 'Lokal ' || i, case when i % 3 = 0 then '2080' else '2083' end,
     case when i % 4 < 2 then pg_temp.id(1, i) end, case when i % 4 = 2 then '556000-' || lpad(i::text, 4, '0') end,
@@ -120,18 +122,40 @@ select pg_temp.id(18, i * 4 + 2), id, 'individualEffects', 1, case when pg_temp.
         else '{\"notApplicable\": {\"reason\": \"Inte nu.\"}}' end, 'person-0000', day
 from made where pg_temp.r(i, 29) < 0.6;
 
-insert into follow_ups (id, event_id, revision, level, method, due_date, responsible_person, status, created_at, updated_at,
-    status_changed_by, status_changed_at)
-select pg_temp.id(19, i), id, 1, pg_temp.pick('{reaction,learning,behaviour,results}', pg_temp.r(i, 30)), 'interview', ends::date + 90,
-    'person-' || lpad(person::text, 4, '0'),
-    case when status = 'cancelled' then 'cancelled' when status = 'held' and pg_temp.r(i, 31) < 0.3 then 'waived' else 'planned' end,
-    day, day, case when status <> 'draft' then 'person-0000' end, case when status <> 'draft' then least(ends, {now}) end
-from made where pg_temp.r(i, 32) < 0.9;
-insert into follow_up_entries (id, follow_up_id, number, conducted_on, level, carried_out, goal_effects, author, recorded_at)
-select pg_temp.id(23, i), pg_temp.id(19, i), 1, ends::date, 'results', 'asPlanned', '[]', 'person-0000', least(ends, {now})
-from made where status = 'closed' and pg_temp.r(i, 32) < 0.9;
-update follow_ups f set status = 'completed', completing_entry_id = e.id, completed_on = e.conducted_on
-from follow_up_entries e where e.follow_up_id = f.id;
+insert into follow_ups (id, event_id, revision, level, method, due_date, responsible_person, status, completing_entry_id, completed_on,
+    status_changed_by, status_changed_at, created_at, updated_at)
+select pg_temp.id(19, i), id, 1, level, 'interview', ends::date + 90, 'person-' || lpad(person::text, 4, '0'), follow_up,
+    case when follow_up = 'completed' then pg_temp.id(22, i * 2) end, case when follow_up = 'completed' then ends::date + 60 + (i % 60)::integer end,
+    case when follow_up <> 'planned' then 'person-0000' end, case when follow_up <> 'planned' then ends + interval '100 days' end, day, day
+from (
+    select *, pg_temp.pick('{reaction,learning,behaviour,results}', pg_temp.r(i, 30)) as level,
+        case when status = 'closed' then 'completed' when status = 'cancelled' then 'cancelled'
+             when status = 'held' and pg_temp.r(i, 31) < 0.3 then 'waived' else 'planned' end as follow_up
+    from made where pg_temp.r(i, 32) < 0.9
+) f;
+
+-- the entry that completes it, and to some a later one, now and then voided
+insert into follow_up_entries (id, follow_up_id, number, conducted_on, level, carried_out, goal_effects, individual_effect, operation_effect, resident_effect,
+    knowledge_sharing, lessons, author, recorded_at)
+select pg_temp.id(22, i * 2 + nth), pg_temp.id(19, i), 1 + nth, ends::date + 60 + (i % 60)::integer + nth * 10, level, 'asPlanned',
+    case when seen < 0.6 then jsonb_build_array(jsonb_build_object('effect', pg_temp.pick('{none,some,full,tooEarly}', seen / 0.6), 'evidence', 'Vi ser det.',
+        'goalId', case when i % 3 = 0 then pg_temp.id(4, unit)::text else pg_temp.pick('{improveOperations,growCommitment,keepDeveloping}', pg_temp.r(i, 42)) end)) else '[]' end,
+    case when pg_temp.r(i + nth, 43) < 0.5 then jsonb_build_object('effect', pg_temp.pick('{none,some,full,tooEarly}', pg_temp.r(i + nth, 44)), 'evidence', 'Enkät.') end,
+    case when pg_temp.r(i + nth, 45) < 0.5 then jsonb_build_object('effect', pg_temp.pick('{none,some,full,tooEarly}', pg_temp.r(i + nth, 46)), 'evidence', 'Mätning.') end,
+    case when pg_temp.r(i + nth, 47) < 0.5 then jsonb_build_object('effect', pg_temp.pick('{none,some,full,tooEarly}', pg_temp.r(i + nth, 48)), 'evidence', 'Samtal.') end,
+    case when pg_temp.r(i + nth, 49) < 0.3 then 'Berättat på arbetsplatsträff.' end,
+    case when pg_temp.r(i + nth, 50) < 0.6 then 'Öva på ' || pg_temp.pick('{bemötande,dokumentation,lyftteknik,matematik,samtal,turordning}', pg_temp.r(i + nth, 51)) || ' i grupp.' end,
+    'person-0000', ends + interval '100 days' + nth * interval '10 days'
+from (
+    select f.level, m.*, nth, pg_temp.r(m.i + nth, 41) as seen
+    from made m join follow_ups f on f.id = pg_temp.id(19, m.i) cross join generate_series(0, case when pg_temp.r(m.i, 40) < 0.1 then 1 else 0 end) nth
+    where f.status = 'completed'
+) e;
+update follow_up_entries n
+set words = to_tsvector('pg_catalog.swedish', coalesce(n.lessons, '') || ' ' || coalesce(n.knowledge_sharing, '')) || e.words
+from follow_ups f join events e on e.id = f.event_id where f.id = n.follow_up_id;
+insert into follow_up_entry_voidings (entry_id, reason, voided_by, voided_at)
+select id, 'Fel evenemang.', 'person-0000', recorded_at from follow_up_entries where number = 2 and pg_temp.r(hashtext(id::text), 52) < 0.5;
 
 insert into status_changes (id, event_id, from_status, to_status, changed_by, changed_at)
 select pg_temp.id(20, i), id, 'draft', status, 'person-0000', least(ends, {now}) from made where status <> 'draft';
@@ -145,4 +169,12 @@ select pg_temp.id(21, i), id, 1, case when pg_temp.r(i, 33) < 0.5 then '{venueLa
 from made where pg_temp.r(i, 38) < 0.05;
 insert into exception_request_rules (request_id, rule_id, event_id, open)
 select r.id, rule, r.event_id, r.status = 'submitted' from exception_requests r cross join unnest(r.rule_ids) rule;
+insert into decisions (id, request_id, office_appointment_id, office_type, unit_id, person_ref, capacity, outcome, reasons, basis, decided_at)
+select pg_temp.id(23, row_number() over ()), r.id, pg_temp.id(3, 0), 'municipalDirector', pg_temp.id(1, 0), 'person-0001', 'ordinary',
+    case when r.status = 'rejected' then 'rejected' else 'approved' end, 'Därför.', 'execution', r.created_at + interval '1 day'
+from exception_requests r where r.status in ('approved', 'rejected', 'revoked');
+
+insert into changes (request_id, occurred_at, actor, operation, resource_type, resource_id, revision, event_id, digest, number, hash)
+select 'request-' || i, day, 'person-' || lpad(person::text, 4, '0'), 'create', 'event', id, 1, id, '\\x00', i, '\\x00' from made order by i;
+insert into change_payloads (entry_id, salt) select entry_id, '\\x00' from changes where request_id like 'request-%';
 ";

@@ -284,6 +284,158 @@ fn every_number_of_exception_statistics_is_that_of_the_list_and_pending_is_count
     );
 }
 
+/// The entries of an event that stand, the latest first.
+fn entries(app: &TestApp, hr: &Caller, event: &Value) -> Vec<Value> {
+    let id = event["id"].as_str().unwrap();
+    let mut entries: Vec<Value> = rows(app, hr, &format!("/events/{id}/follow-ups"))
+        .iter()
+        .flat_map(|follow_up| {
+            rows(
+                app,
+                hr,
+                &format!("/follow-ups/{}/entries", follow_up["id"].as_str().unwrap()),
+            )
+        })
+        .filter(|entry| entry.get("voidedAt").is_none())
+        .collect();
+    entries.sort_by_key(|entry| {
+        std::cmp::Reverse(
+            ["conductedOn", "recordedAt", "id"]
+                .map(|name| entry[name].as_str().unwrap().to_owned()),
+        )
+    });
+    entries
+}
+
+#[test]
+fn effects_and_goals_are_counted_by_the_latest_entry_that_stands_and_apart() {
+    let database = fresh_database();
+    many::fill(&database, 150, 2, 6);
+    let app = TestApp::on(&database, 8);
+    app.it_is(many::NOW);
+    let hr = app.person("person-0001", &[Role::HrAdministrator], &[]);
+    let mut effects: BTreeMap<String, i64> = BTreeMap::new();
+    let mut voided = 0;
+    for event in rows(&app, &hr, "/events?sort=title") {
+        if !["held", "closed"].contains(&event["status"].as_str().unwrap()) {
+            continue;
+        }
+        voided += rows(
+            &app,
+            &hr,
+            &format!("/events/{}/follow-ups", event["id"].as_str().unwrap()),
+        )
+        .len();
+        let entries = entries(&app, &hr, &event);
+        for part in ["individualEffect", "operationEffect", "residentEffect"] {
+            let latest = entries.iter().find_map(|entry| entry.get(part));
+            if let Some(effect) = latest.and_then(|effect| effect["effect"].as_str()) {
+                *effects.entry(format!("/{part}/{effect}")).or_default() += 1;
+            }
+        }
+        let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
+        for effect in entries
+            .iter()
+            .flat_map(|entry| entry["goalEffects"].as_array().unwrap())
+        {
+            seen.entry(effect["goalId"].as_str().unwrap())
+                .or_insert(effect["effect"].as_str().unwrap());
+        }
+        for (goal, effect) in seen {
+            *effects.entry(format!("{goal} {effect}")).or_default() += 1;
+        }
+    }
+    assert!(voided > 0 && app.count("select count(*) from follow_up_entry_voidings") > 0);
+    let whole = &rows(&app, &hr, "/statistics/events")[0];
+    for part in ["individualEffect", "operationEffect", "residentEffect"] {
+        for effect in ["none", "some", "full", "tooEarly"] {
+            let pointer = format!("/{part}/{effect}");
+            assert_eq!(
+                whole.pointer(&pointer),
+                Some(&json!(effects.get(&pointer).unwrap_or(&0))),
+                "{pointer}"
+            );
+        }
+    }
+    let planned = "select count(*) from planning_answers where question_id = 'individualEffects' and not answer ? 'notApplicable'";
+    assert_eq!(
+        whole["individualEffect"]["planned"],
+        json!(app.count(planned))
+    );
+
+    let goals = rows(&app, &hr, "/statistics/goals");
+    let id = |row: &Value| {
+        let group = &row["group"];
+        let named = group["guidelineGoal"]
+            .as_str()
+            .or(group["businessGoalId"].as_str());
+        named.expect("a goal").to_owned()
+    };
+    let mut counted: BTreeMap<String, i64> = BTreeMap::new();
+    for row in &goals {
+        for effect in ["none", "some", "full", "tooEarly"] {
+            let number = row[effect].as_i64().unwrap();
+            if number > 0 {
+                counted.insert(format!("{} {effect}", id(row)), number);
+            }
+        }
+        let filter = list_filter("", &row["group"]);
+        assert_eq!(
+            row["events"],
+            json!(total(
+                &app,
+                &hr,
+                &format!("/events?{}", filter.trim_start_matches('&'))
+            )),
+            "{row}"
+        );
+        assert_eq!(
+            row["heldOrClosed"],
+            json!(total(
+                &app,
+                &hr,
+                &format!("/events?status=held,closed{filter}")
+            )),
+            "{row}"
+        );
+    }
+    effects.retain(|name, _| !name.starts_with('/'));
+    assert!(effects.len() > 5, "{effects:?}");
+    assert_eq!(counted, effects);
+
+    // grouped by goal: the rows of the one kind, and divided further
+    let guideline = rows(&app, &hr, "/statistics/goals?groupBy=goal");
+    let business = rows(&app, &hr, "/statistics/goals?groupBy=businessGoal");
+    assert_eq!(guideline.len() + business.len(), goals.len());
+    assert!(
+        guideline
+            .iter()
+            .all(|row| row["group"].get("businessGoalId").is_none())
+    );
+    assert!(
+        business
+            .iter()
+            .all(|row| row["group"]["businessGoalTitle"].as_str().is_some())
+    );
+    let by_kind = rows(&app, &hr, "/statistics/goals?groupBy=kind,goal");
+    let sum = |rows: &[Value]| {
+        rows.iter()
+            .map(|row| row["events"].as_i64().unwrap())
+            .sum::<i64>()
+    };
+    assert_eq!(sum(&by_kind), sum(&guideline));
+    let csv = app
+        .send(
+            &hr,
+            "GET",
+            "/statistics/goals?groupBy=year",
+            &[("Accept", "text/csv")],
+            None,
+        )
+        .expect(200);
+    assert!(csv.text.starts_with("guidelineGoal,businessGoalId,businessGoalTitle,period,from,to,events,heldOrClosed,followedUp,none,some,full,tooEarly\r\n"), "{}", csv.text);
+}
+
 #[test]
 fn an_event_counts_on_the_rung_that_its_compliance_names() {
     let (app, hr) = demo();
@@ -382,6 +534,7 @@ fn statistics_are_cut_to_what_the_caller_may_read_and_closed_to_those_who_may_re
         "/statistics/events",
         "/statistics/exceptions",
         "/statistics/venues",
+        "/statistics/goals",
     ] {
         app.get(&app.employee("person-0003"), path)
             .expect_problem(403, "forbidden");

@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use super::queries::{self, Asked};
 use super::{
-    EventStatistics, ExceptionStatistics, Group, GroupBy, Row, StatisticsFilter, VenueStatistics,
+    EventStatistics, ExceptionStatistics, GoalStatistics, Group, GroupBy, Row, StatisticsFilter,
+    VenueStatistics,
 };
 use crate::db::Db;
 use crate::error::{At, Code, Error, FieldError};
@@ -34,13 +35,18 @@ page_of!(
     /// A page of statistics of venues.
     VenueStatisticsPage, VenueStatistics
 );
+page_of!(
+    /// A page of statistics of goals.
+    GoalStatisticsPage, GoalStatistics
+);
 
 /// Registers the operations.
 pub fn configure(config: &mut ServiceConfig) {
     config
         .service(get_event_statistics)
         .service(get_exception_statistics)
-        .service(get_venue_statistics);
+        .service(get_venue_statistics)
+        .service(get_goal_statistics);
 }
 
 /// Count events
@@ -132,6 +138,45 @@ async fn get_venue_statistics(
     })
 }
 
+/// Count goals and what came of them
+///
+/// For each goal of the guideline and each business goal how many events are planned for it, how many of those were followed up, and which
+/// effect was seen. `events` is that of `GET /events` with `guidelineGoal` or `businessGoalId`. `groupBy=goal` leaves only the goals of the guideline,
+/// `groupBy=businessGoal` only business goals; anything else divides the rows further.
+#[utoipa::path(
+    tag = "reports",
+    params(StatisticsFilter, PagingParameters),
+    responses((status = 200, description = "The page of rows, in order of what they count. As CSV all of them.", content(
+        (GoalStatisticsPage = "application/json"),
+        (String = "text/csv", example = "guidelineGoal,businessGoalId,businessGoalTitle,events\r\nimproveOperations,,,14\r\n"),
+    ))),
+)]
+#[get("/kompetens/v1/statistics/goals")]
+async fn get_goal_statistics(
+    call: Call,
+    db: Data<Db>,
+    Query(mut filter): Query<StatisticsFilter>,
+    paging: Paging,
+    WantsCsv(as_csv): WantsCsv,
+) -> Result<Answer, Error> {
+    let asked = |by| filter.groupings().contains(&by);
+    let (guideline, business) = (asked(GroupBy::Goal), asked(GroupBy::BusinessGoal));
+    // the rows are grouped by goal as it is
+    if let Some(group_by) = &mut filter.group_by {
+        group_by.retain(|by| !matches!(by, GroupBy::Goal | GroupBy::BusinessGoal));
+    }
+    let mut rows: Vec<GoalStatistics> = counted(call, &db, &filter).await?;
+    if guideline != business {
+        rows.retain(|row| row.group.guideline_goal.is_some() == guideline);
+    }
+    if as_csv {
+        return table(&filter, rows);
+    }
+    GoalStatisticsPage::answer(&paging, window(&paging, rows)?, |row| {
+        (key(&row.group), Uuid::nil())
+    })
+}
+
 /// All rows that match, cut to what the caller may read.
 async fn counted<T: Row + Send + 'static>(
     call: Call,
@@ -211,13 +256,11 @@ fn window<T: Row>(paging: &Paging, mut rows: Vec<T>) -> Result<(Vec<T>, Option<i
 /// The rows as CSV: the columns of what was asked for, then every number.
 fn table<T: Row>(filter: &StatisticsFilter, mut rows: Vec<T>) -> Result<Answer, Error> {
     rows.sort_by_cached_key(|row| key(row.group()));
-    let groups = filter.groupings().iter().flat_map(|by| columns(*by));
+    let groupings = || T::ALWAYS.iter().chain(filter.groupings());
+    let groups = groupings().flat_map(|by| columns(*by));
     let columns: Vec<&str> = groups.chain(T::COLUMNS).copied().collect();
     let cells = rows.iter().map(|row| {
-        let groups = filter
-            .groupings()
-            .iter()
-            .flat_map(|by| cells(*by, row.group()));
+        let groups = groupings().flat_map(|by| cells(*by, row.group()));
         groups
             .map(Option::unwrap_or_default)
             .chain(row.numbers().iter().map(i64::to_string))

@@ -184,6 +184,67 @@ pub struct EventStatistics {
     pub cancelled: i64,
     /// What was planned beside what happened, of those held or closed.
     pub outcome: PlannedAndActual,
+    /// Effects on those who took part (R11).
+    pub individual_effect: EffectStatistics,
+    /// Effects on the operation (R11).
+    pub operation_effect: EffectStatistics,
+    /// Effects on residents, customers, users and patients (R22).
+    pub resident_effect: EffectStatistics,
+}
+
+/// In how many events an effect was planned, and in how many which effect was seen: what the latest entry that stands says of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EffectStatistics {
+    /// Events whose plan says what effect is wanted: the question is answered, and not with "not applicable". (On individuals
+    /// `individualEffects`, on the operation `businessGoals`, on residents `residentEffects`.)
+    #[schema(example = 18)]
+    pub planned: i64,
+    /// Events in which none was seen.
+    #[schema(example = 0)]
+    pub none: i64,
+    /// Events in which some was seen.
+    #[schema(example = 3)]
+    pub some: i64,
+    /// Events in which all of it was seen.
+    #[schema(example = 1)]
+    pub full: i64,
+    /// Events in which it was too early to say.
+    #[schema(example = 0)]
+    pub too_early: i64,
+}
+
+/// A goal in numbers: of the guideline (R13–R17) or of an operation (R19).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(example = json!({
+    "group": {"guidelineGoal": "improveOperations"},
+    "events": 14, "heldOrClosed": 5, "followedUp": 3, "none": 0, "some": 2, "full": 1, "tooEarly": 0,
+}))]
+pub struct GoalStatistics {
+    /// The goal, `guidelineGoal` or `businessGoalId`, and what else the row counts.
+    pub group: Group,
+    /// Events that are planned for it.
+    #[schema(example = 14)]
+    pub events: i64,
+    /// Of those, held or closed.
+    #[schema(example = 5)]
+    pub held_or_closed: i64,
+    /// Of those, with a completed follow-up.
+    #[schema(example = 3)]
+    pub followed_up: i64,
+    /// Events, planned for it or not, in which no effect on it was seen: what the latest entry that stands says of it.
+    #[schema(example = 0)]
+    pub none: i64,
+    /// Events in which some effect was seen.
+    #[schema(example = 2)]
+    pub some: i64,
+    /// Events in which all of it was seen.
+    #[schema(example = 1)]
+    pub full: i64,
+    /// Events in which it was too early to say.
+    #[schema(example = 0)]
+    pub too_early: i64,
 }
 
 /// What was planned beside what happened, of the events held or closed.
@@ -284,6 +345,8 @@ pub struct VenueStatistics {
 pub trait Row: Serialize + DeserializeOwned {
     /// What is counted of which rows: SQL, see [`queries`].
     const SQL: queries::Counting;
+    /// What rows are grouped by without being asked to.
+    const ALWAYS: &'static [GroupBy];
     /// The names of the numbers, as columns of CSV.
     const COLUMNS: &'static [&'static str];
 
@@ -294,9 +357,10 @@ pub trait Row: Serialize + DeserializeOwned {
 }
 
 macro_rules! row {
-    ($name:ident, $sql:expr, $($column:literal = $($field:ident).+),+ $(,)?) => {
+    ($name:ident, $sql:expr, $always:expr, $($column:literal = $($field:ident).+),+ $(,)?) => {
         impl Row for $name {
             const SQL: queries::Counting = $sql;
+            const ALWAYS: &'static [GroupBy] = &$always;
             const COLUMNS: &'static [&'static str] = &[$($column),+];
 
             fn group(&self) -> &Group {
@@ -317,6 +381,7 @@ macro_rules! row {
 row!(
     EventStatistics,
     queries::EVENTS,
+    [],
     "events" = events,
     "draft" = draft,
     "confirmed" = confirmed,
@@ -331,11 +396,40 @@ row!(
     "actualCost" = outcome.actual_cost,
     "withoutEstimatedCost" = outcome.without_estimated_cost,
     "withoutActualCost" = outcome.without_actual_cost,
+    "individualEffectPlanned" = individual_effect.planned,
+    "individualEffectNone" = individual_effect.none,
+    "individualEffectSome" = individual_effect.some,
+    "individualEffectFull" = individual_effect.full,
+    "individualEffectTooEarly" = individual_effect.too_early,
+    "operationEffectPlanned" = operation_effect.planned,
+    "operationEffectNone" = operation_effect.none,
+    "operationEffectSome" = operation_effect.some,
+    "operationEffectFull" = operation_effect.full,
+    "operationEffectTooEarly" = operation_effect.too_early,
+    "residentEffectPlanned" = resident_effect.planned,
+    "residentEffectNone" = resident_effect.none,
+    "residentEffectSome" = resident_effect.some,
+    "residentEffectFull" = resident_effect.full,
+    "residentEffectTooEarly" = resident_effect.too_early,
+);
+
+row!(
+    GoalStatistics,
+    queries::GOALS,
+    [GroupBy::Goal, GroupBy::BusinessGoal],
+    "events" = events,
+    "heldOrClosed" = held_or_closed,
+    "followedUp" = followed_up,
+    "none" = none,
+    "some" = some,
+    "full" = full,
+    "tooEarly" = too_early,
 );
 
 row!(
     ExceptionStatistics,
     queries::EXCEPTIONS,
+    [],
     "requests" = requests,
     "submitted" = submitted,
     "pendingOverSevenDays" = pending_over_seven_days,
@@ -350,6 +444,7 @@ row!(
 row!(
     VenueStatistics,
     queries::VENUES,
+    [],
     "events" = events,
     "ownPremises" = own_premises,
     "procuredLocal" = procured_local,

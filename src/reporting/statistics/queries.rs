@@ -31,9 +31,12 @@ pub struct Counting {
     months: &'static str,
     /// The rules of a line.
     rules: &'static str,
-    /// More tables for the numbers.
+    /// More tables for the numbers, and how they are joined.
     also: &'static str,
     joined: &'static str,
+    /// What rows are always grouped by, and the members of the row that say it.
+    always: &'static str,
+    always_says: &'static str,
     /// The members of the row.
     numbers: &'static str,
 }
@@ -73,8 +76,30 @@ pub const EVENTS: Counting = Counting {
     from: OF_EVENTS,
     months: MONTHS_OF_EVENTS,
     rules: RULES_OF_EVENTS,
-    also: "",
-    joined: "",
+    also: "
+        , plans as (
+            select c.id,
+                bool_or(a.question_id = 'individualEffects') as individual,
+                bool_or(a.question_id = 'businessGoals') as operation,
+                bool_or(a.question_id = 'residentEffects') as resident
+            from counted c join planning_answers a on a.event_id = c.event_id
+            where a.question_id in ('individualEffects', 'businessGoals', 'residentEffects') and not a.answer ? 'notApplicable'
+            group by c.id
+        ), effects as (
+            select c.id,
+                (array_agg(n.individual_effect ->> 'effect' order by n.conducted_on desc, n.recorded_at desc, n.id desc)
+                    filter (where n.individual_effect is not null))[1] as individual,
+                (array_agg(n.operation_effect ->> 'effect' order by n.conducted_on desc, n.recorded_at desc, n.id desc)
+                    filter (where n.operation_effect is not null))[1] as operation,
+                (array_agg(n.resident_effect ->> 'effect' order by n.conducted_on desc, n.recorded_at desc, n.id desc)
+                    filter (where n.resident_effect is not null))[1] as resident
+            from counted c join follow_ups f on f.event_id = c.event_id join follow_up_entries n on n.follow_up_id = f.id
+            where not exists (select from follow_up_entry_voidings v where v.entry_id = n.id)
+            group by c.id
+        )",
+    joined: "left join plans p on p.id = c.id left join effects x on x.id = c.id",
+    always: "",
+    always_says: "",
     numbers: "
         'events', count(*),
         'draft', count(*) filter (where c.status = 'draft'),
@@ -90,7 +115,19 @@ pub const EVENTS: Counting = Counting {
             'estimatedCost', coalesce(sum(estimated_cost) filter (where happened), 0),
             'actualCost', coalesce(sum(actual_cost) filter (where happened), 0),
             'withoutEstimatedCost', count(*) filter (where happened and estimated_cost is null),
-            'withoutActualCost', count(*) filter (where happened and actual_cost is null))",
+            'withoutActualCost', count(*) filter (where happened and actual_cost is null)),
+        'individualEffect', jsonb_build_object(
+            'planned', count(*) filter (where p.individual),
+            'none', count(*) filter (where x.individual = 'none'), 'some', count(*) filter (where x.individual = 'some'),
+            'full', count(*) filter (where x.individual = 'full'), 'tooEarly', count(*) filter (where x.individual = 'tooEarly')),
+        'operationEffect', jsonb_build_object(
+            'planned', count(*) filter (where p.operation),
+            'none', count(*) filter (where x.operation = 'none'), 'some', count(*) filter (where x.operation = 'some'),
+            'full', count(*) filter (where x.operation = 'full'), 'tooEarly', count(*) filter (where x.operation = 'tooEarly')),
+        'residentEffect', jsonb_build_object(
+            'planned', count(*) filter (where p.resident),
+            'none', count(*) filter (where x.resident = 'none'), 'some', count(*) filter (where x.resident = 'some'),
+            'full', count(*) filter (where x.resident = 'full'), 'tooEarly', count(*) filter (where x.resident = 'tooEarly'))",
 };
 
 pub const EXCEPTIONS: Counting = Counting {
@@ -103,6 +140,8 @@ pub const EXCEPTIONS: Counting = Counting {
     rules: "select c.id, rule as key from counted c cross join unnest(c.rule_ids) as rule",
     also: "",
     joined: "",
+    always: "",
+    always_says: "",
     numbers: "
         'requests', count(*),
         'submitted', count(*) filter (where c.status = 'submitted'),
@@ -150,6 +189,8 @@ pub const VENUES: Counting = Counting {
             group by c.id
         )",
     joined: "join standing s on s.id = c.id",
+    always: "",
+    always_says: "",
     numbers: "
         'events', count(*),
         'ownPremises', count(*) filter (where s.place = 'ownPremises'),
@@ -158,6 +199,48 @@ pub const VENUES: Counting = Counting {
         'notProcured', count(*) filter (where s.place = 'notProcured'),
         'digital', count(*) filter (where s.place = 'digital'),
         'undecided', count(*) filter (where s.place = 'undecided')",
+};
+
+pub const GOALS: Counting = Counting {
+    columns: "e.id, e.id as event_id, e.guideline_version_id as version_id, e.kind, e.responsible_person, e.status, e.last_end, e.kept_findings",
+    from: OF_EVENTS,
+    months: MONTHS_OF_EVENTS,
+    rules: RULES_OF_EVENTS,
+    also: "
+        , completed as (
+            select distinct c.id from counted c join follow_ups f on f.event_id = c.event_id where f.status = 'completed'
+        )",
+    joined: "left join completed d on d.id = c.id",
+    // an event and a goal that it is planned for, or that an entry says something of
+    always: "
+        select told.id, told.goal, b.id as business_goal, b.title, bool_or(told.planned) as planned, max(told.effect) as effect
+        from (
+            select c.id, goal, true as planned, null as effect
+            from counted c join planning_answers a on a.event_id = c.event_id
+            join guideline_questions q on q.version_id = c.version_id and q.question_id = a.question_id
+                and q.answer_kind in ('businessGoals', 'guidelineGoals')
+            cross join jsonb_array_elements_text(a.answer -> 'goalIds') as goal
+            union all
+            select * from (
+                select distinct on (c.id, seen ->> 'goalId') c.id, seen ->> 'goalId', false, seen ->> 'effect'
+                from counted c join follow_ups f on f.event_id = c.event_id join follow_up_entries n on n.follow_up_id = f.id
+                cross join jsonb_array_elements(n.goal_effects) as seen
+                where not exists (select from follow_up_entry_voidings v where v.entry_id = n.id)
+                order by c.id, seen ->> 'goalId', n.conducted_on desc, n.recorded_at desc, n.id desc
+            ) latest
+        ) told
+        left join business_goals b on b.id::text = told.goal
+        group by told.id, told.goal, b.id",
+    always_says: "'guidelineGoal', case when g0.business_goal is null then g0.goal end,
+        'businessGoalId', g0.business_goal, 'businessGoalTitle', g0.title",
+    numbers: "
+        'events', count(*) filter (where g0.planned),
+        'heldOrClosed', count(*) filter (where g0.planned and c.status in ('held', 'closed')),
+        'followedUp', count(*) filter (where g0.planned and c.status in ('held', 'closed') and d.id is not null),
+        'none', count(*) filter (where g0.effect = 'none'),
+        'some', count(*) filter (where g0.effect = 'some'),
+        'full', count(*) filter (where g0.effect = 'full'),
+        'tooEarly', count(*) filter (where g0.effect = 'tooEarly')",
 };
 
 /// The units that are asked for, below the caller's reach.
@@ -284,6 +367,12 @@ fn statement(counting: &Counting, group_by: &[GroupBy]) -> String {
     let mut joins = String::new();
     let mut members = Vec::new();
     let mut keys = Vec::new();
+    if !counting.always.is_empty() {
+        tables.push_str(&format!(", g0 as ({})", counting.always));
+        joins.push_str(" join g0 on g0.id = c.id");
+        members.push(counting.always_says.to_owned());
+        keys.push("g0.goal, g0.business_goal, g0.title".to_owned());
+    }
     for (by, name) in group_by.iter().zip(["g1", "g2"]) {
         let (pairs, says) = grouping(*by, counting);
         tables.push_str(&format!(", {name} as ({pairs})"));
