@@ -36,6 +36,7 @@ mod migrations;
 mod openapi;
 mod organisation;
 mod planning;
+mod plans;
 mod preconditions;
 mod profile;
 mod providers;
