@@ -10,6 +10,7 @@ const README: &str = "README.md";
 const ARCHITECTURE: &str = "docs/ARCHITECTURE.md";
 const API: &str = "docs/API.md";
 const OPERATIONS: &str = "docs/OPERATIONS.md";
+const INTEGRATION: &str = "docs/INTEGRATION.md";
 const FRONTEND: &str = "docs/FRONTEND.md";
 
 fn root() -> &'static Path {
@@ -149,7 +150,7 @@ fn every_metric_is_in_the_operations_document_and_the_other_way_round() {
 #[test]
 fn what_the_documents_name_exists() {
     let mut missing = Vec::new();
-    for document in [README, ARCHITECTURE, API, OPERATIONS, FRONTEND] {
+    for document in [README, ARCHITECTURE, API, OPERATIONS, INTEGRATION, FRONTEND] {
         let text = read(document);
         let paths = code_spans(&text).into_iter().filter(|span| {
             ["src/", "tests/", "docs/", "migrations/", "openapi/"]

@@ -327,7 +327,7 @@ fn dok_15_valid(document: &Value) -> Vec<String> {
 }
 
 /// A validator of a schema that refers to the document's components.
-fn validator(document: &Value, schema: &Value) -> Result<jsonschema::Validator, String> {
+pub fn validator(document: &Value, schema: &Value) -> Result<jsonschema::Validator, String> {
     let mut root = schema.clone();
     root["components"] = document["components"].clone();
     let options = jsonschema::options()
