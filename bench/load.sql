@@ -87,18 +87,18 @@ cross join lateral (values
 where ('x' || left(md5(question || n), 8))::bit(32)::bigint % 100 < share;
 
 insert into follow_ups (id, event_id, revision, level, method, due_date, responsible_person, status, created_at, updated_at,
-    status_changed_by, status_changed_at)
+    completing_entry_id, completed_on, status_changed_at, status_changed_by)
 select pg_temp.id('f0', n), id, 1, 'behaviour', 'interview', (last_end + interval '90 days')::date, responsible,
-    case status when 'cancelled' then 'cancelled' else 'planned' end,
+    case status when 'closed' then 'completed' when 'cancelled' then 'cancelled' else 'planned' end,
     first_start - interval '40 days', first_start - interval '40 days',
-    case when status in ('closed', 'cancelled') then responsible end, case when status in ('closed', 'cancelled') then last_end end
+    case when status = 'closed' then pg_temp.id('a0', n) end, case when status = 'closed' then (last_end + interval '80 days')::date end,
+    case when status in ('closed', 'cancelled') then last_end end, case when status in ('closed', 'cancelled') then responsible end
 from planned where status <> 'draft' or n % 2 = 0;
 
-insert into follow_up_entries (id, follow_up_id, number, conducted_on, level, carried_out, goal_effects, author, recorded_at)
-select pg_temp.id('fe', n), pg_temp.id('f0', n), 1, last_end::date, 'behaviour', 'asPlanned', '[]', responsible, last_end
+insert into follow_up_entries (id, follow_up_id, number, conducted_on, level, carried_out, observed_behaviour, goal_effects, lessons, author, recorded_at)
+select pg_temp.id('a0', n), pg_temp.id('f0', n), 1, (last_end + interval '80 days')::date, 'behaviour', 'asPlanned',
+    'Arbetslagen läser tillsammans varje vecka.', '[]', 'Börja med ett eget exempel.', responsible, last_end + interval '80 days'
 from planned where status = 'closed';
-update follow_ups f set status = 'completed', completing_entry_id = e.id, completed_on = e.conducted_on
-from follow_up_entries e where e.follow_up_id = f.id;
 
 insert into status_changes (id, event_id, from_status, to_status, changed_by, changed_at)
 select pg_temp.id('d0', n), id, 'draft', 'confirmed', responsible, first_start - interval '30 days' from planned where status <> 'draft';

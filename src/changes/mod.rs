@@ -15,9 +15,11 @@ use chrono::{DateTime, Utc};
 use diesel::pg::{Pg, PgConnection};
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use diesel::serialize::{self, IsNull, Output, ToSql};
 use diesel::sql_types::{Binary, Integer, Json, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::io::Write;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -281,14 +283,13 @@ pub fn append<T: Serialize>(
     call: &Call,
     change: &Change<'_, T>,
 ) -> Result<(), Error> {
-    let value = |state: Option<&T>| {
+    let text = |state: Option<&T>| {
         state
-            .map(serde_json::to_value)
+            .map(serde_json::to_string)
             .transpose()
             .map_err(Error::internal)
     };
-    let (before, after) = (value(change.before)?, value(change.after)?);
-    let text = |state: &Option<Value>| state.as_ref().map(Value::to_string);
+    let (before, after) = (text(change.before)?, text(change.after)?);
     let salt = *Uuid::new_v4().as_bytes();
     Append {
         call,
@@ -307,10 +308,10 @@ pub fn append<T: Serialize>(
         id: change.id,
         revision: change.revision,
         event_id: change.event_id,
-        digest: chain::digest(&salt, text(&before).as_deref(), text(&after).as_deref()),
+        digest: chain::digest(&salt, before.as_deref(), after.as_deref()),
         salt: salt.to_vec(),
-        before,
-        after,
+        before: before.map(Digested),
+        after: after.map(Digested),
     }
     .execute(conn)?;
     Ok(())
@@ -327,8 +328,19 @@ struct Append<'a> {
     event_id: Option<Uuid>,
     digest: Vec<u8>,
     salt: Vec<u8>,
-    before: Option<Value>,
-    after: Option<Value>,
+    before: Option<Digested>,
+    after: Option<Digested>,
+}
+
+/// JSON that is stored as the text that was digested.
+#[derive(Debug)]
+struct Digested(String);
+
+impl ToSql<Json, Pg> for Digested {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
+        out.write_all(self.0.as_bytes())?;
+        Ok(IsNull::No)
+    }
 }
 
 /// The statement never differs but for its bind parameters.

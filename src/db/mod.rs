@@ -15,10 +15,11 @@ use diesel::Connection;
 use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
 use diesel::pg::PgConnection;
 use diesel::r2d2::ManageConnection;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{Notify, Semaphore, oneshot};
 
 use crate::error::{Code, Error, Fate};
 
@@ -51,17 +52,14 @@ const REPORT_SESSION: &str = "set local work_mem = '32MB'";
 pub struct Db(Arc<Gate>);
 
 struct Gate {
-    threads: Mutex<mpsc::Sender<Job>>,
-    permits: Arc<Semaphore>,
+    queue: Arc<Queue>,
     reports: Arc<Semaphore>,
     size: usize,
-    waiting: AtomicUsize,
     breaker: Arc<Breaker>,
     written: Notify,
     numbered: Notify,
 }
 
-type Job = Box<dyn FnOnce(&Pool) + Send>;
 type Pool = diesel::r2d2::Pool<Sessions>;
 
 impl Db {
@@ -77,32 +75,24 @@ impl Db {
                 url: with_timeouts(url),
                 complained: Mutex::new(None),
             });
-        let (threads, jobs) = mpsc::channel::<Job>();
-        let jobs = Arc::new(Mutex::new(jobs));
+        let queue = Arc::new(Queue::default());
         for number in 0..size {
-            let (pool, jobs) = (pool.clone(), jobs.clone());
+            let (pool, queue) = (pool.clone(), queue.clone());
             std::thread::Builder::new()
                 .name(format!("db-{number}"))
                 .spawn(move || {
-                    loop {
-                        let next = jobs
-                            .lock()
-                            .unwrap_or_else(std::sync::PoisonError::into_inner)
-                            .recv();
-                        match next {
-                            Ok(job) => job(&pool),
-                            Err(mpsc::RecvError) => break,
+                    while let Some(job) = queue.next() {
+                        if job.ticket.start() {
+                            (job.work)(&pool);
                         }
                     }
                 })
                 .expect("a thread can be started");
         }
         Db(Arc::new(Gate {
-            threads: Mutex::new(threads),
-            permits: Arc::new(Semaphore::new(size)),
+            queue,
             reports: Arc::new(Semaphore::new(REPORTS)),
             size,
-            waiting: AtomicUsize::new(0),
             breaker: Arc::new(Breaker::default()),
             written: Notify::new(),
             numbered: Notify::new(),
@@ -195,7 +185,8 @@ impl Db {
         F: Fn(&mut PgConnection) -> Result<T, Error> + Send + 'static,
     {
         let gate = &self.0;
-        let deadline = Instant::now()
+        let arrived = Instant::now();
+        let deadline = arrived
             + if kind == Kind::Report {
                 REPORT_DEADLINE
             } else {
@@ -204,37 +195,40 @@ impl Db {
         if !gate.breaker.lets_through() {
             return Err(Error::new(Code::DatabaseUnavailable));
         }
-        let permit = gate.permit().await.inspect_err(|_| gate.breaker.failed())?;
 
         let ticket = Arc::new(Ticket::default());
-        let (answer, answered) = oneshot::channel();
+        let (answer, mut answered) = oneshot::channel();
         let breaker = gate.breaker.clone();
-        let started = ticket.clone();
-        let job: Job = Box::new(move |pool| {
-            // the job holds the permit until it is done, even when nobody waits for it any more
-            let _permit = permit;
-            if started.start() {
-                let outcome = attempt(pool, kind, deadline, &closure);
-                match &outcome {
-                    Err(error) if error.code().status() == 503 => breaker.failed(),
-                    _ => breaker.succeeded(),
-                }
-                let _ = answer.send(outcome);
+        let work = move |pool: &Pool| {
+            let outcome = attempt(pool, kind, deadline, &closure);
+            match &outcome {
+                Err(error) if error.code().status() == 503 => breaker.failed(),
+                _ => breaker.succeeded(),
             }
-        });
-        gate.threads
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .send(job)
-            .map_err(|_| Error::internal("the database threads are gone"))?;
+            let _ = answer.send(outcome);
+        };
+        gate.queue
+            .push(Job {
+                ticket: ticket.clone(),
+                work: Box::new(work),
+            })
+            .inspect_err(|_| gate.breaker.failed())?;
+        // what has not begun when its client goes need not begin
+        let waiting = Waiting(&ticket);
 
-        match tokio::time::timeout_at(deadline.into(), answered).await {
+        let mut outcome =
+            tokio::time::timeout_at((arrived + QUEUE_WAIT).into(), &mut answered).await;
+        if outcome.is_err() && !ticket.withdraw() {
+            outcome = tokio::time::timeout_at(deadline.into(), &mut answered).await;
+        }
+        drop(waiting);
+        match outcome {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(Error::internal("a database job panicked")),
             Err(_) => {
                 gate.breaker.failed();
                 Err(Error::new(match kind {
-                    Kind::Write if !ticket.withdraw() => Code::OutcomeUnknown,
+                    Kind::Write if ticket.has_started() => Code::OutcomeUnknown,
                     _ => Code::DatabaseUnavailable,
                 }))
             }
@@ -244,11 +238,8 @@ impl Db {
     /// Threads in all, threads at work, requests waiting: for the metrics.
     pub fn load(&self) -> (usize, usize, usize) {
         let gate = &self.0;
-        (
-            gate.size,
-            gate.size - gate.permits.available_permits(),
-            gate.waiting.load(Ordering::Relaxed),
-        )
+        let line = gate.queue.line();
+        (gate.size, gate.size - line.idle, line.jobs.len())
     }
 }
 
@@ -259,30 +250,89 @@ enum Kind {
     Write,
 }
 
-impl Gate {
-    /// A free thread, waited for briefly.
-    async fn permit(&self) -> Result<OwnedSemaphorePermit, Error> {
-        if let Ok(permit) = self.permits.clone().try_acquire_owned() {
-            return Ok(permit);
-        }
-        if self.waiting.fetch_add(1, Ordering::Relaxed) >= QUEUE_LENGTH {
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
-            return Err(Error::new(Code::DatabaseUnavailable));
-        }
-        let _left = Leaving(&self.waiting);
-        match tokio::time::timeout(QUEUE_WAIT, self.permits.clone().acquire_owned()).await {
-            Ok(Ok(permit)) => Ok(permit),
-            _ => Err(Error::new(Code::DatabaseUnavailable)),
-        }
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.queue.close();
     }
 }
 
-/// Counts a waiter out, also when its client has gone and the future is dropped.
-struct Leaving<'a>(&'a AtomicUsize);
+/// What a thread does next.
+struct Job {
+    ticket: Arc<Ticket>,
+    work: Box<dyn FnOnce(&Pool) + Send>,
+}
 
-impl Drop for Leaving<'_> {
+/// The jobs that wait for a thread, and the threads that wait for a job. A thread that has done one takes the next without being woken,
+/// so that under load nobody sleeps.
+#[derive(Default)]
+struct Queue {
+    line: Mutex<Line>,
+    arrived: Condvar,
+}
+
+#[derive(Default)]
+struct Line {
+    jobs: VecDeque<Job>,
+    idle: usize,
+    closed: bool,
+}
+
+impl Queue {
+    /// 503 when too many wait already.
+    fn push(&self, job: Job) -> Result<(), Error> {
+        let mut line = self.line();
+        if line.jobs.len() >= QUEUE_LENGTH {
+            line.jobs.retain(|job| job.ticket.is_waiting());
+        }
+        if line.jobs.len() >= QUEUE_LENGTH {
+            return Err(Error::new(Code::DatabaseUnavailable));
+        }
+        line.jobs.push_back(job);
+        let someone_sleeps = line.idle > 0;
+        drop(line);
+        if someone_sleeps {
+            self.arrived.notify_one();
+        }
+        Ok(())
+    }
+
+    /// The next job, waited for; `None` when there will be no more.
+    fn next(&self) -> Option<Job> {
+        let mut line = self.line();
+        loop {
+            if let Some(job) = line.jobs.pop_front() {
+                return Some(job);
+            }
+            if line.closed {
+                return None;
+            }
+            line.idle += 1;
+            line = self
+                .arrived
+                .wait(line)
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            line.idle -= 1;
+        }
+    }
+
+    fn close(&self) {
+        self.line().closed = true;
+        self.arrived.notify_all();
+    }
+
+    fn line(&self) -> std::sync::MutexGuard<'_, Line> {
+        self.line
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// A request that waits; dropped with its future when the client has gone.
+struct Waiting<'a>(&'a Ticket);
+
+impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.withdraw();
     }
 }
 
@@ -291,15 +341,29 @@ impl Drop for Leaving<'_> {
 struct Ticket(AtomicU8);
 
 impl Ticket {
+    const WAITING: u8 = 0;
+    const STARTED: u8 = 1;
+    const WITHDRAWN: u8 = 2;
+
     fn start(&self) -> bool {
-        self.0
-            .compare_exchange(0, 1, Ordering::AcqRel, Ordering::Acquire)
-            .is_ok()
+        self.turn(Self::STARTED)
     }
 
     fn withdraw(&self) -> bool {
+        self.turn(Self::WITHDRAWN)
+    }
+
+    fn is_waiting(&self) -> bool {
+        self.0.load(Ordering::Acquire) == Self::WAITING
+    }
+
+    fn has_started(&self) -> bool {
+        self.0.load(Ordering::Acquire) == Self::STARTED
+    }
+
+    fn turn(&self, state: u8) -> bool {
         self.0
-            .compare_exchange(0, 2, Ordering::AcqRel, Ordering::Acquire)
+            .compare_exchange(Self::WAITING, state, Ordering::AcqRel, Ordering::Acquire)
             .is_ok()
     }
 }

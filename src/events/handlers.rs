@@ -3,7 +3,6 @@
 use actix_web::web::Data;
 use actix_web::{get, patch, post};
 use chrono::{DateTime, NaiveDate, Utc};
-use diesel::pg::PgConnection;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -288,16 +287,12 @@ async fn list_events(
     expect_period(filter.from, filter.to)?;
     let (window, sort) = (paging.clone(), filter.sort);
     call.may(Action::List(Reading::Published))?;
-    let list = move |conn: &mut PgConnection| {
-        let drafts = call.reach(conn, Reading::Planning)?;
-        queries::list(conn, &filter, &drafts, call.now, &window)
-    };
-    // a total that fits the rows needs one snapshot
-    let rows = if paging.include_total {
-        db.snapshot(list).await?
-    } else {
-        db.read(list).await?
-    };
+    let rows = db
+        .snapshot(move |conn| {
+            let drafts = call.reach(conn, Reading::Planning)?;
+            queries::list(conn, &filter, &drafts, call.now, &window)
+        })
+        .await?;
     EventPage::answer(&paging, rows, |event| {
         let key = match sort {
             EventSort::FirstStart | EventSort::FirstStartDescending => {

@@ -7,6 +7,7 @@
 pub mod clients;
 pub mod handlers;
 pub mod providers;
+mod remembered;
 pub mod tokens;
 
 use std::collections::BTreeSet;

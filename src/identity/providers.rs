@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use crate::http::outbound;
 
 /// Clocks may differ by so much.
-const LEEWAY_SECONDS: u64 = 30;
+pub(super) const LEEWAY_SECONDS: u64 = 30;
 /// How often keys are fetched when nobody asks for them.
 const REGULARLY: Duration = Duration::from_secs(300);
 /// How often at most, when a token names a key that is not known.
@@ -96,9 +96,12 @@ struct Fetching {
     last: Option<Instant>,
 }
 
+/// What checks the tokens that one key signed.
+pub type Key = (DecodingKey, Validation);
+
 /// A key by its `kid`, or why there is none.
 pub enum Found {
-    Key(Arc<(DecodingKey, Validation)>),
+    Key(Arc<Key>),
     Unknown,
     /// No keys have been fetched yet.
     NoKeys,
@@ -146,7 +149,8 @@ impl Provider {
         self.known(kid)
     }
 
-    fn known(&self, kid: &str) -> Found {
+    /// The key of this `kid` if it is at hand.
+    pub(super) fn known(&self, kid: &str) -> Found {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         match keys.as_ref() {
             None => Found::NoKeys,

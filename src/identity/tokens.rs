@@ -15,7 +15,8 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::clients::{self, Uses, Verdict};
-use super::providers::{ClaimNames, Found, KeySource, Provider, Settings};
+use super::providers::{ClaimNames, Found, KeySource, LEEWAY_SECONDS, Provider, Settings};
+use super::remembered::{Known, Remembered};
 use super::{Actor, CLIENT, Identity, Integration, SYSTEM};
 use crate::error::{Code, Error};
 use crate::http::json_text;
@@ -39,6 +40,7 @@ pub struct Verifier {
     providers: Vec<Arc<Provider>>,
     references: Arc<References>,
     pub uses: Arc<Uses>,
+    remembered: Remembered,
 }
 
 impl Verifier {
@@ -47,6 +49,7 @@ impl Verifier {
             providers,
             references,
             uses: Arc::default(),
+            remembered: Remembered::default(),
         }
     }
 
@@ -102,6 +105,9 @@ impl Verifier {
 
     /// The person that a JWT is about.
     async fn identity(&self, token: &str) -> Result<Identity, Error> {
+        if let Some(identity) = self.remembered.get(token) {
+            return Ok(identity);
+        }
         let (kid, issuer) = names(token).ok_or_else(invalid_token)?;
         let provider = self
             .providers
@@ -113,11 +119,19 @@ impl Verifier {
             Found::Unknown => return Err(invalid_token()),
             Found::NoKeys => return Err(Error::new(Code::IdentityProviderUnavailable)),
         };
-        let (key, validation) = &*key;
-        jsonwebtoken::decode::<Value>(token, key, validation)
-            .ok()
-            .and_then(|decoded| identity(&decoded.claims, &provider.settings.claims))
-            .ok_or_else(invalid_token)
+        let claims = jsonwebtoken::decode::<Value>(token, &key.0, &key.1)
+            .map_err(|_| invalid_token())?
+            .claims;
+        let identity = identity(&claims, &provider.settings.claims).ok_or_else(invalid_token)?;
+        let known = Known {
+            identity: identity.clone(),
+            expires: claims["exp"].as_f64().unwrap_or_default() as i64 + LEEWAY_SECONDS as i64,
+            provider: provider.clone(),
+            kid,
+            key,
+        };
+        self.remembered.keep(token, known);
+        Ok(identity)
     }
 }
 
