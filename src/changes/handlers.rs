@@ -45,10 +45,10 @@ pub struct AuditFilter {
     #[param(required = false, explode = false, min_items = 1, max_items = 20, example = json!(["event"]))]
     pub resource_type: Option<Vec<String>>,
     /// Only entries about the resource with this id.
-    #[param(required = false, example = "0190a000-0000-7000-8000-000000001402")]
+    #[param(required = false, example = "0190a000-0000-7000-8000-000000001001")]
     pub resource_id: Option<Uuid>,
     /// Only entries about this event and all below it.
-    #[param(required = false, example = "0190a000-0000-7000-8000-000000001402")]
+    #[param(required = false, example = "0190a000-0000-7000-8000-000000001001")]
     pub event_id: Option<Uuid>,
     /// Only entries where one of these was done.
     #[param(required = false, explode = false, min_items = 1, max_items = 10, example = json!(["create", "update"]))]

@@ -143,14 +143,14 @@ pub struct AuditEntry {
     #[schema(example = "event")]
     pub resource_type: String,
     /// Its id.
-    #[schema(example = "0190a000-0000-7000-8000-000000001402")]
+    #[schema(example = "0190a000-0000-7000-8000-000000001001")]
     pub resource_id: Uuid,
     /// The revision it got.
     #[schema(example = 2)]
     pub revision: i32,
     /// The event it belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = "0190a000-0000-7000-8000-000000001402")]
+    #[schema(example = "0190a000-0000-7000-8000-000000001001")]
     pub event_id: Option<Uuid>,
     /// Have the contents been disposed of (gallring)? Then nothing is left to compare.
     #[schema(example = false)]
@@ -172,14 +172,14 @@ pub struct NumberedChange {
     #[schema(example = "event")]
     pub resource_type: String,
     /// Its id.
-    #[schema(example = "0190a000-0000-7000-8000-000000001402")]
+    #[schema(example = "0190a000-0000-7000-8000-000000001001")]
     pub resource_id: Uuid,
     /// The revision it got.
     #[schema(example = 2)]
     pub revision: i32,
     /// The event it belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = "0190a000-0000-7000-8000-000000001402")]
+    #[schema(example = "0190a000-0000-7000-8000-000000001001")]
     pub event_id: Option<Uuid>,
     /// When the change was made.
     #[schema(example = "2026-10-05T06:30:00Z")]

@@ -37,7 +37,7 @@ pub struct Lesson {
     #[schema(example = "0190a000-0000-7000-8000-000000141a02")]
     pub id: Uuid,
     /// The event.
-    #[schema(example = "0190a000-0000-7000-8000-000000141001")]
+    #[schema(example = "0190a000-0000-7000-8000-000000001015")]
     pub event_id: Uuid,
     /// What the event is called.
     #[schema(example = "Planeringsdag för förskolan")]

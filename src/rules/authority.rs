@@ -371,9 +371,7 @@ pub struct SnapshotOccasion {
 }
 
 /// What differs between the event as it was when the exception was asked for and as it is now.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ToSchema,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Difference {
     /// An occasion was added, removed or moved in time.

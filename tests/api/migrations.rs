@@ -237,8 +237,16 @@ fn an_entry_of_the_change_log_takes_its_number_once_and_nothing_else_ever() {
         let error = owner.batch_execute(refused).expect_err(refused).to_string();
         assert!(error.contains("append-only"), "{refused}: {error}");
     }
+    // in a transaction of its own, so that the sequencer does not come first
     let mut conn = app.database();
-    let number = "update changes set number = entry_id, hash = '\\x00'";
+    conn.batch_execute(
+        "begin;
+         insert into changes (request_id, occurred_at, actor, operation, resource_type, resource_id, revision, digest)
+             values ('-', now(), 'person-0001', 'create', 'unit', gen_random_uuid(), 1, '\\x00')",
+    )
+    .expect("the running role appends");
+    let number =
+        "update changes set number = 1000 + entry_id, hash = '\\x00' where actor = 'person-0001'";
     conn.batch_execute(number)
         .expect("the running role numbers an entry once");
     assert!(

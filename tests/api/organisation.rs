@@ -470,6 +470,11 @@ const NEVER_MET: &[(&str, &str)] = &[
     ("_event_id_fkey", "the event is read and locked first"),
     ("changes", "only the service writes its log"),
     ("_external_", "external ids are locked: see external_ids.rs"),
+    (
+        "follow_up_",
+        "a follow-up is one of an event: see follow_ups.rs",
+    ),
+    ("api_client_uses", "the service notes the use itself"),
     ("change_payloads", "only the service writes its log"),
     ("guideline_questions", "a trigger writes them"),
     (
