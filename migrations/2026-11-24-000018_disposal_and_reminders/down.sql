@@ -1,4 +1,4 @@
-drop function delete_with_all_below(regclass, text);
+drop function delete_with_all_below(regclass, text, regclass[]);
 create or replace function refuse_change() returns trigger language plpgsql as $$
 begin
     raise exception '% on % is not allowed: it is append-only', tg_op, tg_table_name

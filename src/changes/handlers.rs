@@ -74,7 +74,7 @@ pub struct AuditFilter {
         required = false,
         min_length = 1,
         max_length = 100,
-        example = "0190a000-0000-7000-8000-000000001901"
+        example = "0190a000-0000-7000-8000-000000001a01"
     )]
     pub client: Option<String>,
     /// Only what this request did.

@@ -133,7 +133,7 @@ pub struct AuditEntry {
     pub on_behalf_of: Option<String>,
     /// The API client through which it was made.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = "0190a000-0000-7000-8000-000000001901")]
+    #[schema(example = "0190a000-0000-7000-8000-000000001a01")]
     pub client: Option<String>,
     /// The request; all entries of one request share it.
     #[schema(example = "0190a000-0000-7000-8000-0000000000ff")]

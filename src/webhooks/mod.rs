@@ -144,7 +144,9 @@ pub struct ResourceType(pub String);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum WantedStatus {
+    /// To be told of every change, also of those that came while it was not active.
     Active,
+    /// To be told of nothing until it is active again.
     Paused,
 }
 
