@@ -475,7 +475,10 @@ const NEVER_MET: &[(&str, &str)] = &[
         "a follow-up is one of an event: see follow_ups.rs",
     ),
     ("api_client_uses", "the service notes the use itself"),
-    ("webhook_", "the service writes its deliveries itself: see webhooks.rs"),
+    (
+        "webhook_",
+        "the service writes its deliveries itself: see webhooks.rs",
+    ),
     ("change_payloads", "only the service writes its log"),
     ("guideline_questions", "a trigger writes them"),
     (
