@@ -710,7 +710,7 @@ fn replace(
     if moved || reorganised {
         organisers.expect_covered(&content.organising_unit_ids, &content.days())?;
     }
-    expect_known(conn, &content, &organisers)?;
+    expect_known(conn, &content, organisers)?;
     if moved {
         // a venue may end after what was held there
         expect_known_venues(conn, &content.occasions)?;

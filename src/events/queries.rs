@@ -18,6 +18,7 @@ use crate::db::schema::{
 };
 use crate::db::sql_types::AsJson;
 use crate::error::Error;
+use crate::external_ids::Kept;
 use crate::external_ids::{ExternalId, Origin};
 use crate::http::call::Call;
 use crate::http::paging::Paging;
@@ -265,7 +266,7 @@ pub fn find_external(conn: &mut PgConnection, external: &ExternalId) -> Result<E
 pub fn find_external_for_update(
     conn: &mut PgConnection,
     external: &ExternalId,
-) -> Result<Option<(Event, Option<Vec<u8>>)>, Error> {
+) -> Result<Option<Kept<Event>>, Error> {
     let locked: Option<(Uuid, Option<Vec<u8>>)> = events::table
         .filter(events::source_system.eq(&external.source_system))
         .filter(events::external_id.eq(&external.external_id))

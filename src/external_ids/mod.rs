@@ -49,6 +49,9 @@ impl Origin {
     }
 }
 
+/// A resource, and the digest of the last body received under its external id.
+pub type Kept<T> = (T, Option<Vec<u8>>);
+
 /// A resource that another system can write under its own id.
 pub trait External: Resource + Sized + 'static {
     /// What it is made from, as in its POST.
@@ -84,7 +87,7 @@ pub trait External: Resource + Sized + 'static {
     fn find_for_update(
         conn: &mut PgConnection,
         id: &ExternalId,
-    ) -> Result<Option<(Self, Option<Vec<u8>>)>, Error>;
+    ) -> Result<Option<Kept<Self>>, Error>;
 
     fn keep_digest(conn: &mut PgConnection, id: Uuid, digest: &[u8]) -> Result<(), Error>;
 

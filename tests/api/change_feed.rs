@@ -190,7 +190,7 @@ fn an_integration_follows_what_it_may_read_and_an_event_that_leaves_its_units_le
     copy.follow(app, &reader);
     assert_eq!(
         copy.of_type("event").into_keys().collect::<Vec<_>>(),
-        [own.clone()]
+        std::slice::from_ref(&own)
     );
     assert_eq!(copy.of_type("followUp").len(), 1);
     // a draft of another unit, units and people are not for it
