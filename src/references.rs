@@ -4,7 +4,7 @@
 //! changes the thing. The rows are read each second, over a connection of their own, so that neither a full house nor a request waits
 //! for it. What a write is judged by is not kept here: that is read in its transaction.
 //!
-//! To keep one thing more: a row and triggers in a migration, a [`Kept`] in [`References`], and its line in [`References::refresh`].
+//! To keep one thing more: a row and triggers in a migration, a [`Kept`] in [`References`], and its line in `References::refresh`.
 
 use diesel::pg::PgConnection;
 use diesel::prelude::*;

@@ -2,8 +2,8 @@
 //!
 //! Actix times only the head of a connection's first request. So every connection is known here, with the moment since which it has
 //! been waiting for its client. When there are as many as the service may hold, one is closed for the new one: that which has waited
-//! longest for its first request, else for its next. Who waits longer than [`PATIENCE`] is closed anyhow. A client that takes no bytes
-//! is the kernel's: [`UNREAD`].
+//! longest for its first request, else for its next. Who waits longer than `PATIENCE` is closed anyhow. A client that takes no bytes
+//! is the kernel's: `UNREAD`.
 
 use actix_web::dev::Extensions;
 use actix_web::rt::net::TcpStream;
