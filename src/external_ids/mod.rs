@@ -66,9 +66,9 @@ pub trait External: Resource + Sized + 'static {
         Ok(())
     }
 
-    /// 404 unless the caller may read it.
-    fn expect_may_read(&self, _: &mut PgConnection, _: &Call) -> Result<(), Error> {
-        Ok(())
+    /// 403 or 404 unless the caller may read it.
+    fn expect_may_read(&self, _: &mut PgConnection, call: &Call) -> Result<(), Error> {
+        call.may(Action::ReadOrganisation)
     }
 
     /// 403 or 404 unless the caller may create this, or make this of what stands.

@@ -14,6 +14,7 @@ use crate::http::answer::Answer;
 use crate::http::call::{Call, Json, Path, Query};
 use crate::http::paging::{Paging, PagingParameters};
 use crate::http::parameters::IfNoneMatch;
+use crate::identity::Reader;
 use crate::organisation::units;
 use crate::rules::access::Action;
 use crate::{page_of, sort_by};
@@ -66,7 +67,7 @@ pub fn configure(config: &mut ServiceConfig) {
 )]
 #[get("/kompetens/v1/guideline-versions")]
 async fn list_guideline_versions(
-    _: Call,
+    _: Reader,
     db: Data<Db>,
     Query(filter): Query<GuidelineVersionFilter>,
     paging: Paging,
@@ -92,7 +93,7 @@ async fn list_guideline_versions(
 )]
 #[get("/kompetens/v1/guideline-versions/{guidelineVersionId}")]
 async fn get_guideline_version(
-    _: Call,
+    _: Reader,
     db: Data<Db>,
     Path(path): Path<GuidelineVersionPath>,
 ) -> Result<Answer, Error> {

@@ -11,8 +11,11 @@ mod remembered;
 pub mod tokens;
 
 use std::collections::BTreeSet;
+use std::future::{Ready, ready};
 use std::sync::Arc;
 
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpRequest};
 use diesel::pg::PgConnection;
 use uuid::Uuid;
 
@@ -228,6 +231,20 @@ impl Call {
             Reach::Everything => Ok(Reach::Everything),
             Reach::Part { .. } => Ok(access::reach(&self.asker(conn)?, reading)),
         }
+    }
+}
+
+/// A caller who may read the organisation and the guideline: every person, and the integrations whose scope says so.
+#[derive(Debug)]
+pub struct Reader;
+
+impl FromRequest for Reader {
+    type Error = Error;
+    type Future = Ready<Result<Reader, Error>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let call = Call::from_request(request, payload).into_inner();
+        ready(call.and_then(|call| call.may(Action::ReadOrganisation).map(|()| Reader)))
     }
 }
 

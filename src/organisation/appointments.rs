@@ -22,6 +22,7 @@ use crate::http::call::{Call, Json, Path, Query};
 use crate::http::paging::{Paging, PagingParameters};
 use crate::http::parameters::{IfMatch, IfNoneMatch};
 use crate::http::patch::merged;
+use crate::identity::Reader;
 use crate::rules::access::Action;
 use crate::rules::authority::OfficeType;
 use crate::{page_of, patch_of, sort_by, stored_as_text, window};
@@ -183,7 +184,7 @@ pub fn configure(config: &mut ServiceConfig) {
 )]
 #[get("/kompetens/v1/office-appointments")]
 async fn list_office_appointments(
-    _: Call,
+    _: Reader,
     db: Data<Db>,
     Query(filter): Query<OfficeAppointmentFilter>,
     paging: Paging,
@@ -205,7 +206,7 @@ async fn list_office_appointments(
 )]
 #[get("/kompetens/v1/office-appointments/{officeAppointmentId}")]
 async fn get_office_appointment(
-    _: Call,
+    _: Reader,
     db: Data<Db>,
     Path(path): Path<OfficeAppointmentPath>,
 ) -> Result<Answer, Error> {

@@ -20,6 +20,7 @@ use crate::http::call::{Call, Json, Path, Query};
 use crate::http::paging::{Paging, PagingParameters};
 use crate::http::parameters::{IfMatch, IfNoneMatch};
 use crate::http::patch::merged;
+use crate::identity::Reader;
 use crate::rules::access::Action;
 use crate::{page_of, patch_of, sort_by, window};
 
@@ -184,7 +185,7 @@ pub fn configure(config: &mut ServiceConfig) {
 )]
 #[get("/kompetens/v1/supplier-contracts")]
 async fn list_supplier_contracts(
-    _: Call,
+    _: Reader,
     db: Data<Db>,
     Query(filter): Query<SupplierContractFilter>,
     paging: Paging,
@@ -206,7 +207,7 @@ async fn list_supplier_contracts(
 )]
 #[get("/kompetens/v1/supplier-contracts/{supplierContractId}")]
 async fn get_supplier_contract(
-    _: Call,
+    _: Reader,
     db: Data<Db>,
     Path(path): Path<SupplierContractPath>,
 ) -> Result<Answer, Error> {

@@ -20,6 +20,7 @@ use crate::http::call::{Call, Json, Path, Query};
 use crate::http::paging::{Paging, PagingParameters};
 use crate::http::parameters::{IfMatch, IfNoneMatch};
 use crate::http::patch::merged;
+use crate::identity::Reader;
 use crate::rules::access::Action;
 use crate::{page_of, patch_of, sort_by, window};
 
@@ -157,7 +158,7 @@ pub fn configure(config: &mut ServiceConfig) {
 )]
 #[get("/kompetens/v1/business-goals")]
 async fn list_business_goals(
-    _: Call,
+    _: Reader,
     db: Data<Db>,
     Query(filter): Query<BusinessGoalFilter>,
     paging: Paging,
@@ -179,7 +180,7 @@ async fn list_business_goals(
 )]
 #[get("/kompetens/v1/business-goals/{businessGoalId}")]
 async fn get_business_goal(
-    _: Call,
+    _: Reader,
     db: Data<Db>,
     Path(path): Path<BusinessGoalPath>,
 ) -> Result<Answer, Error> {

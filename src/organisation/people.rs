@@ -20,6 +20,7 @@ use crate::http::call::{Call, Json, Path, Query};
 use crate::http::paging::{Paging, PagingParameters};
 use crate::http::parameters::{IfMatch, IfNoneMatch};
 use crate::http::patch::merged;
+use crate::identity::Reader;
 use crate::rules::access::Action;
 use crate::{page_of, patch_of, sort_by, window};
 
@@ -176,7 +177,7 @@ pub fn configure(config: &mut ServiceConfig) {
 )]
 #[get("/kompetens/v1/people")]
 async fn list_people(
-    _: Call,
+    _: Reader,
     db: Data<Db>,
     Query(filter): Query<PersonFilter>,
     paging: Paging,
@@ -197,7 +198,11 @@ async fn list_people(
     responses((status = 200, description = "The person.", body = Person), (status = 304, description = "The caller's copy is current.")),
 )]
 #[get("/kompetens/v1/people/{personId}")]
-async fn get_person(_: Call, db: Data<Db>, Path(path): Path<PersonPath>) -> Result<Answer, Error> {
+async fn get_person(
+    _: Reader,
+    db: Data<Db>,
+    Path(path): Path<PersonPath>,
+) -> Result<Answer, Error> {
     let row = db
         .read(move |conn| queries::find(conn, path.person_id))
         .await?;

@@ -23,6 +23,7 @@ use crate::http::call::{Call, Json, Path, Query};
 use crate::http::paging::{Paging, PagingParameters};
 use crate::http::parameters::{IfMatch, IfNoneMatch};
 use crate::http::patch::merged;
+use crate::identity::Reader;
 use crate::rules::access::Action;
 use crate::rules::scope::UnitType;
 use crate::{page_of, patch_of, sort_by, window};
@@ -198,7 +199,7 @@ pub fn configure(config: &mut ServiceConfig) {
 )]
 #[get("/kompetens/v1/units")]
 async fn list_units(
-    _: Call,
+    _: Reader,
     db: Data<Db>,
     Query(filter): Query<UnitFilter>,
     paging: Paging,
@@ -219,7 +220,7 @@ async fn list_units(
     responses((status = 200, description = "The unit.", body = Unit), (status = 304, description = "The caller's copy is current.")),
 )]
 #[get("/kompetens/v1/units/{unitId}")]
-async fn get_unit(_: Call, db: Data<Db>, Path(path): Path<UnitPath>) -> Result<Answer, Error> {
+async fn get_unit(_: Reader, db: Data<Db>, Path(path): Path<UnitPath>) -> Result<Answer, Error> {
     let row = db
         .read(move |conn| queries::find(conn, path.unit_id))
         .await?;

@@ -23,6 +23,7 @@ use crate::http::call::{Call, Json, Path, Query};
 use crate::http::paging::{Paging, PagingParameters};
 use crate::http::parameters::{IfMatch, IfNoneMatch};
 use crate::http::patch::merged;
+use crate::identity::Reader;
 use crate::rules::access::Action;
 use crate::{page_of, patch_of, sort_by, window};
 
@@ -182,7 +183,7 @@ pub fn configure(config: &mut ServiceConfig) {
 )]
 #[get("/kompetens/v1/venues")]
 async fn list_venues(
-    _: Call,
+    _: Reader,
     db: Data<Db>,
     Query(filter): Query<VenueFilter>,
     paging: Paging,
@@ -203,7 +204,7 @@ async fn list_venues(
     responses((status = 200, description = "The venue.", body = Venue), (status = 304, description = "The caller's copy is current.")),
 )]
 #[get("/kompetens/v1/venues/{venueId}")]
-async fn get_venue(_: Call, db: Data<Db>, Path(path): Path<VenuePath>) -> Result<Answer, Error> {
+async fn get_venue(_: Reader, db: Data<Db>, Path(path): Path<VenuePath>) -> Result<Answer, Error> {
     let row = db
         .read(move |conn| queries::find(conn, path.venue_id))
         .await?;

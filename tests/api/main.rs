@@ -37,6 +37,7 @@ mod openapi;
 mod organisation;
 mod planning;
 mod plans;
+mod policy;
 mod preconditions;
 mod profile;
 mod providers;
