@@ -355,9 +355,9 @@ impl<'a> Sequence<'a> {
             number => number,
         };
         match action {
-            // by an administrator or a planner most often
+            // by an administrator or a planner most often; by the director now and then, whom nobody in the service may answer
             0..=1 => {
-                let who = *self.dice.pick(&[0, 0, 1, who]);
+                let who = *self.dice.pick(&[0, 0, 0, 0, 0, 1, 1, 1, 2, who]);
                 self.ask(who);
             }
             2..=10 => self.decide(who),
@@ -579,7 +579,13 @@ impl<'a> Sequence<'a> {
     }
 
     fn record(&mut self) {
-        let Some(request) = self.some_request() else {
+        // one of the director's own, every other time that there is one
+        let of_the_director = (self.requests.iter().rfind(|request| {
+            request.status == "submitted" && self.world.is_director(&request.requester)
+        }))
+        .cloned()
+        .filter(|_| self.dice.roll(2) == 0);
+        let Some(request) = of_the_director.or_else(|| self.some_request()) else {
             return;
         };
         let body = json!({
