@@ -16,11 +16,13 @@ use crate::db::local::{self, LocalCluster};
 use crate::db::{Db, migrations};
 use crate::demo;
 use crate::http::connections::Connections;
+use crate::http::limits::Limits;
 use crate::http::operations::{self, Operations};
 use crate::http::{self, Clock, Service, answer::BASE};
 use crate::identity::Identity;
 use crate::identity::providers::{Provider, Settings};
 use crate::identity::tokens::{Issuer, LOCAL_AUDIENCE, LOCAL_ISSUER, Verifier, role};
+use crate::logging;
 use crate::references::References;
 use crate::retention;
 use crate::rules::access::Role;
@@ -110,6 +112,7 @@ fn environment(name: &str) -> Option<String> {
 
 /// Runs the command; the error says what went wrong and what to do.
 pub fn run(cli: Cli) -> Result<(), String> {
+    logging::init(config::log_format(&environment).map_err(|error| error.to_string())?);
     match cli.command {
         Command::Serve { local } => {
             serve(&Config::read(local, &environment).map_err(|error| error.to_string())?)
@@ -313,6 +316,8 @@ fn serve(config: &Config) -> Result<(), String> {
         operations: operations.clone(),
         webhook_networks: config.webhook_networks.clone(),
         connections: Connections::at_most(config.connections),
+        limits: Arc::new(Limits::new(config.limits)),
+        origins: Arc::new(config.origins.clone()),
         body_deadline: crate::http::contract::BODY_DEADLINE,
     };
     let grace = if welcome.is_some() {

@@ -1,10 +1,14 @@
 //! Settings, from the environment alone. A wrong or missing one stops the start with its name and what was expected.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
+use crate::http::browsers::Origins;
+use crate::http::limits;
 use crate::identity::providers::{self, ClaimNames, KeySource};
+use crate::logging;
 use crate::webhooks::address::Networks;
 
 /// A setting that stops the start: its name and what was expected.
@@ -35,6 +39,10 @@ pub struct Config {
     pub database_connections: usize,
     /// `KOMPETENS_WEBHOOK_NETWORKS`: the networks inside that webhooks may reach. Default none.
     pub webhook_networks: Networks,
+    /// `KOMPETENS_REQUESTS_PER_MINUTE`, `KOMPETENS_FAILED_LOGINS_PER_MINUTE` and `KOMPETENS_PROXIES`.
+    pub limits: limits::Settings,
+    /// `KOMPETENS_CORS_ORIGINS`: whose pages may call the service, separated by commas. Default none.
+    pub origins: Origins,
     pub mode: Mode,
 }
 
@@ -86,6 +94,15 @@ impl Config {
                 1..=100,
                 8,
             )?,
+            limits: limits::Settings {
+                requests_per_minute: per_minute(environment, "KOMPETENS_REQUESTS_PER_MINUTE")?,
+                failed_logins_per_minute: per_minute(
+                    environment,
+                    "KOMPETENS_FAILED_LOGINS_PER_MINUTE",
+                )?,
+                proxies: number(environment, "KOMPETENS_PROXIES", 0..=10, 0)?,
+            },
+            origins: origins(environment)?,
             address,
             mode,
         })
@@ -166,6 +183,52 @@ fn provider(
 fn is_trustworthy(url: &str) -> bool {
     let local = ["http://127.0.0.1:", "http://localhost:", "http://[::1]:"];
     url.starts_with("https://") || local.iter().any(|local| url.starts_with(local))
+}
+
+/// `KOMPETENS_LOG_FORMAT`: `text` (default) or `json`.
+pub fn log_format(environment: Environment<'_>) -> Result<logging::Format, ConfigError> {
+    match environment("KOMPETENS_LOG_FORMAT").as_deref() {
+        None | Some("text") => Ok(logging::Format::Text),
+        Some("json") => Ok(logging::Format::Json),
+        Some(other) => Err(ConfigError(format!(
+            "KOMPETENS_LOG_FORMAT: expected text or json, got {other:?}"
+        ))),
+    }
+}
+
+/// A limit, if it is given; 0: as many as they like.
+fn per_minute(environment: Environment<'_>, name: &str) -> Result<Option<u32>, ConfigError> {
+    if environment(name).is_none() {
+        return Ok(None);
+    }
+    let given = number(environment, name, 0..=100_000_000, 0)?;
+    Ok(Some(u32::try_from(given).unwrap_or(u32::MAX)))
+}
+
+fn origins(environment: Environment<'_>) -> Result<Origins, ConfigError> {
+    let given = environment("KOMPETENS_CORS_ORIGINS").unwrap_or_default();
+    let origins: BTreeSet<String> = given
+        .split(',')
+        .map(str::trim)
+        .filter(|origin| !origin.is_empty())
+        // browsers say it in small letters
+        .map(str::to_lowercase)
+        .collect();
+    match origins.iter().find(|origin| authority(origin).is_none()) {
+        None => Ok(Origins(origins)),
+        Some(wrong) => Err(ConfigError(format!(
+            "KOMPETENS_CORS_ORIGINS: expected origins like https://intranet.example.se, separated by commas, got {wrong:?}"
+        ))),
+    }
+}
+
+/// What stands after the scheme of an address that has nothing more.
+fn authority(url: &str) -> Option<&str> {
+    let authority = url
+        .strip_prefix("https://")
+        .or_else(|| url.strip_prefix("http://"))?;
+    let is_plain = !authority.is_empty() && !authority.contains(['/', '?', '#', '@', ' ', '*']);
+    is_plain.then_some(authority)
 }
 
 /// `DATABASE_URL`: a libpq URL.
@@ -258,11 +321,7 @@ fn public_url(environment: Environment<'_>, address: SocketAddr) -> Result<Strin
     let Some(url) = environment("KOMPETENS_PUBLIC_URL") else {
         return Ok(format!("http://{address}"));
     };
-    let authority = url
-        .strip_prefix("https://")
-        .or_else(|| url.strip_prefix("http://"))
-        .unwrap_or_default();
-    if authority.is_empty() || authority.contains(['/', '?', '#', '@', ' ']) {
+    if authority(&url).is_none() {
         return Err(ConfigError(format!(
             "KOMPETENS_PUBLIC_URL: expected scheme and authority only, like https://kompetens.example.se, got {url:?}"
         )));

@@ -50,3 +50,4 @@ pub mod references;
 pub mod cli;
 pub mod config;
 pub mod demo;
+pub mod logging;

@@ -2,11 +2,8 @@ use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    env_logger::Builder::from_env(
-        env_logger::Env::default().default_filter_or("info,actix_server=warn"),
-    )
-    .init();
-    match kompetens::cli::run(kompetens::cli::Cli::parse()) {
+    let command = kompetens::cli::Cli::parse();
+    match kompetens::cli::run(command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             eprintln!("kompetens: {problem}");

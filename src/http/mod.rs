@@ -4,6 +4,7 @@
 //! so that handlers see only what the document allows.
 
 pub mod answer;
+pub mod browsers;
 pub mod call;
 pub mod connections;
 pub mod contract;
@@ -11,6 +12,7 @@ pub mod csv;
 mod document;
 pub mod idempotency;
 pub mod json_text;
+pub mod limits;
 pub mod operations;
 pub mod outbound;
 pub mod paging;
@@ -46,9 +48,11 @@ use crate::{
     organisation, planning, reporting, retention, webhooks,
 };
 use answer::BASE;
+use browsers::{Origins, Visit};
 use call::Call;
 use connections::{Connections, Place};
 use contract::{Admission, Contract};
+use limits::Limits;
 use operations::Operations;
 use problem::{Context, Language};
 
@@ -67,6 +71,8 @@ pub struct Service {
     /// The networks inside that webhooks may reach.
     pub webhook_networks: Networks,
     pub connections: Connections,
+    pub limits: Arc<Limits>,
+    pub origins: Arc<Origins>,
     /// How long a body may take to arrive; normally [`contract::BODY_DEADLINE`].
     pub body_deadline: Duration,
 }
@@ -127,6 +133,7 @@ pub fn serve(service: Service, listener: TcpListener, workers: usize) -> std::io
     actix_web::rt::spawn(service.references.clone().keep(service.background.clone()));
     let uses = service.verifier.uses.clone();
     actix_web::rt::spawn(uses.write_regularly(service.background.clone()));
+    actix_web::rt::spawn(service.limits.clone().forget_regularly());
     let server = HttpServer::new(move || {
         let document_text = web::Bytes::from(served_document.clone());
         App::new()
@@ -200,17 +207,28 @@ async fn door(
         language: Language::negotiate(header_text(header::ACCEPT_LANGUAGE)),
     };
     let trace = trace_parent(header_text(header::HeaderName::from_static("traceparent")));
-    let method = request.method().clone();
+    let method = known(request.method());
+    let visit = Visit::of(request.headers());
+    let is_page = is_page(request.path());
+    let behind_tls = service.public_url.starts_with("https://");
+    // what every answer says
+    let say = |headers: &mut header::HeaderMap| {
+        name(headers, &context, &trace);
+        browsers::protect(headers, is_page, behind_tls);
+        service.origins.allow(&visit, headers);
+    };
 
+    let address = service.limits.address(&request);
     let mut operation = String::from(if is_calendar { READ_CALENDAR } else { "-" });
-    let admission = if is_calendar || is_page(request.path()) {
+    let admission = if is_calendar || is_page {
         admit_page(&mut request)
     } else {
         let authenticate = async |authorization: Option<&str>| {
+            let now = (service.clock.0)();
+            let outcome = service.verifier.actor(authorization, now).await;
             service
-                .verifier
-                .actor(authorization, (service.clock.0)())
-                .await
+                .limits
+                .judge(address, authorization.is_some(), outcome)
         };
         let make_call = |actor| Call::new(actor, (service.clock.0)(), &context.request_id);
         let deadline = service.body_deadline;
@@ -244,11 +262,19 @@ async fn door(
                 Err(_) => {
                     // the request went with it, so this answer leaves by another way
                     let mut response = problem::render(&panicked(&service), &context);
-                    name(response.headers_mut(), &context, &trace);
+                    say(response.headers_mut());
                     service
                         .operations
                         .answered(&operation, 500, begun.elapsed());
-                    log::error!("{method} {operation} panicked {}", context.request_id);
+                    log::error!(
+                        method = method,
+                        operation = operation.as_str(),
+                        status = 500,
+                        milliseconds = begun.elapsed().as_secs_f64() * 1000.0,
+                        requestId = context.request_id.as_str(),
+                        traceparent = trace.as_str();
+                        "{method} {operation} panicked {}", context.request_id
+                    );
                     let panicked =
                         actix_web::error::InternalError::from_response("panicked", response);
                     return Err(panicked.into());
@@ -260,7 +286,13 @@ async fn door(
         Err(refused) => refused,
         Ok(response) => rendered(response, &context),
     };
-    name(response.headers_mut(), &context, &trace);
+    if is_calendar
+        && response.status() == StatusCode::NOT_FOUND
+        && let Err(too_often) = service.limits.refused(address)
+    {
+        response = response.into_response(problem::render(&too_often, &context));
+    }
+    say(response.headers_mut());
     if let Some(place) = place {
         place.waits();
     }
@@ -277,6 +309,12 @@ async fn door(
         .operations
         .answered(&operation, response.status().as_u16(), elapsed);
     log::info!(
+        method = method,
+        operation = operation.as_str(),
+        status = response.status().as_u16(),
+        milliseconds = elapsed.as_secs_f64() * 1000.0,
+        requestId = context.request_id.as_str(),
+        traceparent = trace.as_str();
         "{method} {operation} {status} {millis:.1}ms {request_id}",
         status = response.status().as_u16(),
         millis = elapsed.as_secs_f64() * 1000.0,
@@ -290,6 +328,15 @@ fn panicked(service: &Service) -> Error {
     Error::internal("a panic")
 }
 
+/// A method as the log names it: a client can make up others, and write anything into them.
+fn known(method: &Method) -> &'static str {
+    let known = [
+        "GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "TRACE", "CONNECT",
+    ];
+    let named = known.into_iter().find(|known| *known == method.as_str());
+    named.unwrap_or("-")
+}
+
 /// What every answer says of itself.
 fn name(headers: &mut header::HeaderMap, context: &Context, trace: &str) {
     if let Ok(value) = header::HeaderValue::from_str(&context.request_id) {
@@ -298,10 +345,6 @@ fn name(headers: &mut header::HeaderMap, context: &Context, trace: &str) {
     if let Ok(value) = header::HeaderValue::from_str(trace) {
         headers.insert(header::HeaderName::from_static("traceparent"), value);
     }
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        header::HeaderValue::from_static("nosniff"),
-    );
 }
 
 /// Swagger UI and the document, which are not in the document.
@@ -382,7 +425,7 @@ fn request_id(given: Option<&str>) -> String {
         .map_or_else(|| Uuid::now_v7().to_string(), ToOwned::to_owned)
 }
 
-/// The W3C trace context of the answer: the caller's trace with a span of ours, or a new trace.
+/// The W3C trace context of the answer: the caller's trace with a span of ours, or a new trace. It is logged too.
 fn trace_parent(given: Option<&str>) -> String {
     let hex = |text: &str, length| {
         text.len() == length
@@ -397,7 +440,9 @@ fn trace_parent(given: Option<&str>) -> String {
             && hex(trace, 32)
             && hex(span, 16)
             && flags.len() == 2
-            && parts.next().is_none())
+            && flags.bytes().all(|b| b.is_ascii_hexdigit())
+            && parts.next().is_none()
+            && !contract::is_personal(trace))
         .then(|| (trace.to_owned(), flags.to_owned()))
     });
     let (trace, flags) =

@@ -70,7 +70,7 @@ pub fn scratch() -> PathBuf {
     base.join(format!("kompetens-test-{}", std::process::id()))
 }
 
-static ISSUER: LazyLock<Issuer> =
+pub static ISSUER: LazyLock<Issuer> =
     LazyLock::new(|| Issuer::create(&scratch().join("issuer")).expect("a key can be made"));
 
 pub struct TestApp {
@@ -194,6 +194,26 @@ impl TestApp {
         connections: usize,
         providers: Vec<ProviderSettings>,
     ) -> TestApp {
+        TestApp::with(url, database, connections, providers, |_| {})
+    }
+
+    /// A service with other settings.
+    pub fn adjusted(
+        url: &str,
+        database: &str,
+        connections: usize,
+        adjust: impl FnOnce(&mut Service),
+    ) -> TestApp {
+        TestApp::with(url, database, connections, vec![ISSUER.provider()], adjust)
+    }
+
+    fn with(
+        url: &str,
+        database: &str,
+        connections: usize,
+        providers: Vec<ProviderSettings>,
+        adjust: impl FnOnce(&mut Service),
+    ) -> TestApp {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let operations_listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let (address, operations_address) = (
@@ -208,7 +228,7 @@ impl TestApp {
             .map(|settings| Provider::start(settings).expect("the keys are there"))
             .collect();
         let references = Arc::new(References::default());
-        let service = Service {
+        let mut service = Service {
             db: Db::new(url, connections),
             background: Db::new(url, 1),
             verifier: Arc::new(Verifier::new(providers, references.clone())),
@@ -220,8 +240,11 @@ impl TestApp {
             operations: operations.clone(),
             webhook_networks: "127.0.0.1/32".parse().expect("a network"),
             connections: Connections::at_most(4096),
+            limits: Arc::default(),
+            origins: Arc::default(),
             body_deadline: Duration::from_millis(500),
         };
+        adjust(&mut service);
         let served = operations.clone();
         let (stop, stopped) = tokio::sync::oneshot::channel();
         let db = service.db.clone();

@@ -27,6 +27,7 @@ mod external_ids;
 mod follow_ups;
 mod gate;
 mod guideline;
+mod hardening;
 mod http;
 mod idempotency;
 mod lessons;
