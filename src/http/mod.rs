@@ -100,6 +100,7 @@ fn operations(config: &mut ServiceConfig) {
         .configure(exceptions::handlers::configure)
         .configure(follow_ups::handlers::configure)
         .configure(reporting::lessons::configure)
+        .configure(reporting::follow_up_status::handlers::configure)
         .configure(reporting::statistics::handlers::configure)
         .configure(calendar_feeds::handlers::configure)
         .configure(changes::handlers::configure)

@@ -200,6 +200,40 @@ pub fn days_overdue(follow_up: DueFacts, bounds: DueBounds) -> Option<i64> {
         .then(|| (bounds.overdue_before - follow_up.due_date).num_days())
 }
 
+/// How long a follow-up has been overdue, as it is reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum AgeBand {
+    /// Not more than two weeks.
+    Days1To14,
+    /// More, up to a month.
+    Days15To30,
+    /// More, up to three months.
+    Days31To90,
+    /// More than that.
+    DaysOver90,
+}
+
+impl AgeBand {
+    /// Every band, the youngest first.
+    pub const ALL: [AgeBand; 4] = [
+        AgeBand::Days1To14,
+        AgeBand::Days15To30,
+        AgeBand::Days31To90,
+        AgeBand::DaysOver90,
+    ];
+
+    /// The days overdue that belong to it, from and to.
+    pub fn days(self) -> (i64, i64) {
+        match self {
+            AgeBand::Days1To14 => (1, 14),
+            AgeBand::Days15To30 => (15, 30),
+            AgeBand::Days31To90 => (31, 90),
+            AgeBand::DaysOver90 => (91, i64::from(i32::MAX)),
+        }
+    }
+}
+
 fn later(date: NaiveDate, days: u32) -> NaiveDate {
     date.checked_add_days(Days::new(days.into()))
         .unwrap_or(NaiveDate::MAX)

@@ -24,6 +24,7 @@ mod exceptions_attacks;
 mod exceptions_properties;
 mod exceptions_races;
 mod external_ids;
+mod follow_up_status;
 mod follow_ups;
 mod gate;
 mod guideline;

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use crate::rules::follow_up::AgeBand;
 use crate::rules::scope::EventKind;
 
 /// What rows are counted by.
@@ -91,6 +92,10 @@ pub struct Group {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "question.purpose")]
     pub rule_id: Option<String>,
+    /// How long the follow-ups have been overdue.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "days15To30")]
+    pub age_band: Option<AgeBand>,
 }
 
 /// Which events, and how they are grouped.
