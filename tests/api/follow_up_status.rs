@@ -8,11 +8,11 @@ use kompetens::rules::follow_up::{self, AgeBand, DueFacts, DueStatus};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// Every row of a list.
-fn rows(app: &TestApp, query: &str) -> Vec<Value> {
+/// Every item of a list, page after page.
+fn all(app: &TestApp, path: &str, query: &str) -> Vec<Value> {
     let (mut all, mut cursor) = (Vec::new(), String::new());
     loop {
-        let path = format!("/follow-up-status?limit=100&{query}{cursor}");
+        let path = format!("{path}?limit=100&{query}{cursor}");
         let page = app.get(&app.hr(), &path).expect(200).body;
         all.extend(page["items"].as_array().expect("items").iter().cloned());
         match page["nextCursor"].as_str() {
@@ -22,11 +22,12 @@ fn rows(app: &TestApp, query: &str) -> Vec<Value> {
     }
 }
 
+fn rows(app: &TestApp, query: &str) -> Vec<Value> {
+    all(app, "/follow-up-status", query)
+}
+
 fn summary(app: &TestApp, query: &str) -> Vec<Value> {
-    let path = format!("/follow-up-status/summary?limit=100&{query}");
-    let page = app.get(&app.hr(), &path).expect(200).body;
-    assert_eq!(page["nextCursor"], Value::Null, "{query}");
-    page["items"].as_array().expect("items").clone()
+    all(app, "/follow-up-status/summary", query)
 }
 
 fn count(rows: &[Value], status: &str) -> usize {
