@@ -867,9 +867,6 @@ pub fn expect_may_decide(
     {
         return readable;
     }
-    if never_decides(call) {
-        return Err(Error::new(Code::Forbidden));
-    }
     let authority = Authority::read(conn, call, event)?;
     let person = call.actor.name();
     let may = authority.ask(&stored.requested_by, stored.addressee, &[], |facts| {
@@ -877,6 +874,7 @@ pub fn expect_may_decide(
     });
     match may {
         Err(denial @ (Denial::WrongOffice { .. } | Denial::OwnRequest)) => Err(denied(denial, &[])),
+        _ if never_decides(call) => Err(Error::new(Code::Forbidden)),
         _ => readable,
     }
 }
@@ -888,9 +886,6 @@ pub fn expect_may_revoke(
     (event, stored): (&Event, &StoredRequest),
 ) -> Result<(), Error> {
     call.may_with_offices(conn, Action::ReadPlanning(&event.facts()))?;
-    if never_decides(call) {
-        return Err(Error::new(Code::Forbidden));
-    }
     let authority = Authority::read(conn, call, event)?;
     let decisions = queries::decisions(conn, stored.id)?;
     let person = call.actor.name();
@@ -901,7 +896,11 @@ pub fn expect_may_revoke(
             &decisions,
             |facts| authority::may_revoke(facts, person).map(drop),
         )
-        .map_err(|denial| denied(denial, &decisions))
+        .map_err(|denial| denied(denial, &decisions))?;
+    if never_decides(call) {
+        return Err(Error::new(Code::Forbidden));
+    }
+    Ok(())
 }
 
 /// Takes a request back: the requester, while it is open.

@@ -416,7 +416,7 @@ fn an_integration_asks_for_an_exception_on_behalf_of_someone_who_may_and_the_log
     let request = format!("/exception-requests/{}", asked.id());
     let decision = json!({"outcome": "approved", "reasons": "Ja.", "noConflictOfInterest": true});
     app.post(&booking, &format!("{request}/decisions"), &decision)
-        .expect_problem(403, "forbidden");
+        .expect_problem(403, "wrong-office");
     let withdraw = |caller: &Caller, body: Option<Value>| {
         let body = body.map(|body| body.to_string());
         let path = format!("{request}/withdrawal");

@@ -262,19 +262,24 @@ fn another_departments_head_cannot_and_is_told_who_could() {
         .hedemora
         .app
         .person("person-other", &[Role::UnitManager], &[&education]);
-    let refused = offices
-        .decide(&manager, &asked, "approved")
-        .expect_problem(403, "wrong-office");
-    let could: Vec<&Value> = refused.body["errors"]
-        .as_array()
-        .expect("errors")
-        .iter()
-        .map(|error| &error["code"])
-        .collect();
-    assert_eq!(could, ["municipalDirector", "departmentHead"]);
-    // an HR administrator never decides
+    // nor does an administrator; each is told whose it is
+    let administrator = (offices.hedemora.app).person("person-hr-2", &[Role::HrAdministrator], &[]);
+    for caller in [&manager, &administrator] {
+        let refused = offices
+            .decide(caller, &asked, "approved")
+            .expect_problem(403, "wrong-office");
+        let could: Vec<&Value> = refused.body["errors"]
+            .as_array()
+            .expect("errors")
+            .iter()
+            .map(|error| &error["code"])
+            .collect();
+        assert_eq!(could, ["municipalDirector", "departmentHead"]);
+    }
+    // an administrator never decides, even where they hold the office
+    let head = (offices.hedemora.app).person("person-head", &[Role::HrAdministrator], &[]);
     offices
-        .decide(&offices.hedemora.hr, &asked, "approved")
+        .decide(&head, &asked, "approved")
         .expect_problem(403, "forbidden");
     assert_eq!(offices.status(&asked), "submitted");
 }
