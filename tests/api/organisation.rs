@@ -471,31 +471,38 @@ const NEVER_MET: &[(&str, &str)] = &[
     ("changes", "only the service writes its log"),
     ("_external_", "external ids are locked: see external_ids.rs"),
     (
-        "follow_up_",
-        "a follow-up is one of an event: see follow_ups.rs",
+        "follow_up_entries_",
+        "the follow-up is locked and the author looked up first: see follow_ups.rs",
+    ),
+    (
+        "follow_up_entry_voidings_",
+        "the entry is found first, and its follow-up locked",
     ),
     ("api_client_uses", "the service notes the use itself"),
     (
         "webhook_",
         "the service writes its deliveries itself: see webhooks.rs",
     ),
-    ("follow_ups_ended_by_someone", "a use case judges it first"),
+    (
+        "follow_ups_ended_by_someone",
+        "who ended it is written with the status",
+    ),
     (
         "follow_ups_completing_entry_id_fkey",
-        "a use case judges it first",
+        "the entry is written in the same transaction",
     ),
     (
         "follow_ups_completed_by_an_entry",
-        "a use case judges it first",
+        "the entry is written with the status",
     ),
     (
         "api_client_secrets_client_id_fkey",
-        "a use case judges it first",
+        "a client is locked first and never goes away",
     ),
     ("retention_rules", "the published schema bounds them"),
     (
         "calendar_feeds_",
-        "the form of a feed is judged first: see calendar_feeds.rs",
+        "unit, person and owner are looked up first: see calendar_feeds.rs",
     ),
     ("change_payloads", "only the service writes its log"),
     ("guideline_questions", "a trigger writes them"),
