@@ -306,9 +306,10 @@ fn serve(config: &Config) -> Result<(), String> {
 
     let operations = Arc::new(Operations::default());
     let references = Arc::new(References::default());
+    let db = Db::new(&database_url, config.database_connections);
     let service = Service {
-        db: Db::new(&database_url, config.database_connections),
-        background: Db::new(&database_url, 1),
+        background: db.beside(&database_url, http::BACKGROUND_CONNECTIONS),
+        db,
         verifier: Arc::new(Verifier::new(providers, references.clone())),
         references,
         clock: Clock::system(),
@@ -327,27 +328,28 @@ fn serve(config: &Config) -> Result<(), String> {
     };
     actix_web::rt::System::new().block_on(async move {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
-        let (db, connections) = (service.db.clone(), service.connections.clone());
+        let (db, background) = (service.db.clone(), service.background.clone());
+        let connections = service.connections.clone();
         let clock = service.clock.clone();
         let failed = |error: std::io::Error| format!("the server could not start: {error}");
         let server = http::serve(service, listener, cores).map_err(failed)?;
-        let operators = operations::serve(operations.clone(), db.clone(), operations_listener)
-            .map_err(failed)?;
+        let operators =
+            operations::serve(operations.clone(), db, operations_listener).map_err(failed)?;
         let handles = [server.handle(), operators.handle()];
         let running = (
             actix_web::rt::spawn(server),
             actix_web::rt::spawn(operators),
         );
         actix_web::rt::spawn(connections.end_the_slow());
-        actix_web::rt::spawn(http::idempotency::forget_regularly(db.clone()));
-        actix_web::rt::spawn(reminders::run(db.clone(), clock.clone()));
+        actix_web::rt::spawn(http::idempotency::forget_regularly(background.clone()));
+        actix_web::rt::spawn(reminders::run(background.clone(), clock.clone()));
         actix_web::rt::spawn(deliver::run(
-            db.clone(),
+            background.clone(),
             clock,
             config.webhook_networks.clone(),
             WEBHOOK_POLL,
         ));
-        actix_web::rt::spawn(sequencer::run(db, SEQUENCER_POLL));
+        actix_web::rt::spawn(sequencer::run(background, SEQUENCER_POLL));
         if let Some(welcome) = welcome {
             print(&welcome)?;
         }

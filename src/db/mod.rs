@@ -56,6 +56,12 @@ struct Gate {
     reports: Arc<Semaphore>,
     size: usize,
     breaker: Arc<Breaker>,
+    bells: Arc<Bells>,
+}
+
+/// What wakes the work that nobody asks for.
+#[derive(Default)]
+struct Bells {
     written: Notify,
     numbered: Notify,
 }
@@ -65,6 +71,15 @@ type Pool = diesel::r2d2::Pool<Sessions>;
 impl Db {
     /// Starts the threads; connects to nothing yet, so the service starts without its database.
     pub fn new(url: &str, size: usize) -> Db {
+        Db::with_bells(url, size, Arc::default())
+    }
+
+    /// Another gate to the same database, so that what goes through the one never waits for the other. Both ring the same bells.
+    pub fn beside(&self, url: &str, size: usize) -> Db {
+        Db::with_bells(url, size, self.0.bells.clone())
+    }
+
+    fn with_bells(url: &str, size: usize, bells: Arc<Bells>) -> Db {
         let pool = diesel::r2d2::Pool::builder()
             .max_size(u32::try_from(size).unwrap_or(u32::MAX))
             .min_idle(Some(0))
@@ -94,8 +109,7 @@ impl Db {
             reports: Arc::new(Semaphore::new(REPORTS)),
             size,
             breaker: Arc::new(Breaker::default()),
-            written: Notify::new(),
-            numbered: Notify::new(),
+            bells,
         }))
     }
 
@@ -155,7 +169,7 @@ impl Db {
         F: Fn(&mut PgConnection) -> Result<T, Error> + Send + 'static,
     {
         let outcome = self.keep_house(closure).await;
-        self.0.written.notify_one();
+        self.0.bells.written.notify_one();
         outcome
     }
 
@@ -171,12 +185,12 @@ impl Db {
 
     /// Rings after each write of this instance.
     pub fn written(&self) -> &Notify {
-        &self.0.written
+        &self.0.bells.written
     }
 
     /// Rings when this instance has numbered entries of the change log.
     pub fn numbered(&self) -> &Notify {
-        &self.0.numbered
+        &self.0.bells.numbered
     }
 
     async fn run<T, F>(&self, kind: Kind, closure: F) -> Result<T, Error>
@@ -235,12 +249,27 @@ impl Db {
         }
     }
 
-    /// Threads in all, threads at work, requests waiting: for the metrics.
-    pub fn load(&self) -> (usize, usize, usize) {
+    pub fn load(&self) -> Load {
         let gate = &self.0;
         let line = gate.queue.line();
-        (gate.size, gate.size - line.idle, line.jobs.len())
+        Load {
+            threads: gate.size,
+            busy: gate.size - line.idle,
+            waiting: line.jobs.len(),
+            jobs: line.taken_in,
+        }
     }
+}
+
+/// What the gate has to do, for the metrics.
+pub struct Load {
+    pub threads: usize,
+    /// Threads at work.
+    pub busy: usize,
+    /// Jobs that wait for a thread.
+    pub waiting: usize,
+    /// Jobs ever given to the gate.
+    pub jobs: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -273,6 +302,7 @@ struct Queue {
 #[derive(Default)]
 struct Line {
     jobs: VecDeque<Job>,
+    taken_in: u64,
     idle: usize,
     closed: bool,
 }
@@ -288,6 +318,7 @@ impl Queue {
             return Err(Error::new(Code::DatabaseUnavailable));
         }
         line.jobs.push_back(job);
+        line.taken_in += 1;
         let someone_sleeps = line.idle > 0;
         drop(line);
         if someone_sleeps {

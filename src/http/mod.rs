@@ -56,11 +56,14 @@ use limits::Limits;
 use operations::Operations;
 use problem::{Context, Language};
 
+/// How many connections the work has that nobody asks for: while one delivers or numbers, the other keeps what is held in memory true.
+pub const BACKGROUND_CONNECTIONS: usize = 2;
+
 /// What every request shares.
 #[derive(Clone)]
 pub struct Service {
     pub db: Db,
-    /// The same database over a connection apart from those of requests, for what the service does unasked.
+    /// The same database over connections apart from those of requests, for what the service does unasked.
     pub background: Db,
     pub references: Arc<References>,
     pub verifier: Arc<Verifier>,

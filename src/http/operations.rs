@@ -27,6 +27,7 @@ pub struct Operations {
     database_threads: Gauge,
     database_busy: Gauge,
     database_waiting: Gauge,
+    database_jobs: Counter,
     /// Set when the program is asked to stop, so that balancers look elsewhere first.
     pub stopping: AtomicBool,
 }
@@ -58,6 +59,7 @@ impl Default for Operations {
             database_threads: Gauge::default(),
             database_busy: Gauge::default(),
             database_waiting: Gauge::default(),
+            database_jobs: Counter::default(),
             stopping: AtomicBool::new(false),
         };
         let registry = &mut operations.registry;
@@ -92,6 +94,11 @@ impl Default for Operations {
             "Requests that wait for a thread",
             operations.database_waiting.clone(),
         );
+        registry.register(
+            "database_jobs",
+            "Jobs that requests have given to the gate",
+            operations.database_jobs.clone(),
+        );
         operations
     }
 }
@@ -112,11 +119,13 @@ impl Operations {
     }
 
     fn metrics(&self, db: &Db) -> Result<String, Error> {
-        let (threads, busy, waiting) = db.load();
+        let load = db.load();
+        let jobs = self.database_jobs.inner();
+        jobs.store(load.jobs, Ordering::Relaxed);
         for (gauge, count) in [
-            (&self.database_threads, threads),
-            (&self.database_busy, busy),
-            (&self.database_waiting, waiting),
+            (&self.database_threads, load.threads),
+            (&self.database_busy, load.busy),
+            (&self.database_waiting, load.waiting),
         ] {
             gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
         }

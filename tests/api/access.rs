@@ -1074,6 +1074,7 @@ fn no_trick_with_a_token_lets_anyone_in_with_the_database_or_without() {
             bearer(claiming("padding", json!("x".repeat(8 * 1024)))),
         ),
     ];
+    let jobs = app.database_jobs();
     for (trick, authorization) in &tricks {
         for (service, at) in [(&app, "with the database"), (&nowhere, "without")] {
             let headers: Vec<(&str, &str)> = authorization
@@ -1099,6 +1100,7 @@ fn no_trick_with_a_token_lets_anyone_in_with_the_database_or_without() {
             }
         }
     }
+    assert_eq!(app.database_jobs(), jobs, "none takes a database thread");
 
     // the same with nothing wrong: let in, and where there is no database that is what is said
     for token in [

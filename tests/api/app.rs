@@ -228,9 +228,10 @@ impl TestApp {
             .map(|settings| Provider::start(settings).expect("the keys are there"))
             .collect();
         let references = Arc::new(References::default());
+        let db = Db::new(url, connections);
         let mut service = Service {
-            db: Db::new(url, connections),
-            background: Db::new(url, 1),
+            background: db.beside(url, http::BACKGROUND_CONNECTIONS),
+            db,
             verifier: Arc::new(Verifier::new(providers, references.clone())),
             references,
             clock: Clock(Arc::new(move || {
@@ -251,7 +252,7 @@ impl TestApp {
         std::thread::spawn(move || {
             actix_web::rt::System::new().block_on(async move {
                 let db = service.db.clone();
-                let background = db.clone();
+                let background = service.background.clone();
                 let clock_of_webhooks = service.clock.clone();
                 let networks = service.webhook_networks.clone();
                 let server = http::serve(service, listener, 2).expect("the server starts");
@@ -292,6 +293,19 @@ impl TestApp {
             _running: stop,
             db,
         }
+    }
+
+    /// How many jobs requests have given to the threads of the database.
+    pub fn database_jobs(&self) -> u64 {
+        let metrics = self.get(
+            &Caller(None),
+            &format!("http://{}/metrics", self.operations_address),
+        );
+        let mut lines = metrics.text.lines();
+        lines
+            .find_map(|line| line.strip_prefix("kompetens_database_jobs_total "))
+            .and_then(|count| count.parse().ok())
+            .expect("the metric")
     }
 
     /// Sets the service's clock.
