@@ -1,11 +1,13 @@
 //! API clients: machines with a secret of their own, their scopes, and the persons they speak for (domain section 7).
 
-use crate::app::{Caller, Reply, TestApp, fresh_database, superuser_url};
+use crate::app::{Caller, Reply, TestApp, fresh_database, service_url, superuser_url};
 use crate::given::Hedemora;
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection};
+use kompetens::identity::tokens::SECRETS_HOLD;
 use kompetens::rules::access::Role;
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 fn new_client(scopes: &[&str]) -> Value {
@@ -241,6 +243,39 @@ fn two_instances_on_one_database_take_a_new_secret_at_once_and_end_it_within_fiv
     }
 }
 
+/// Takes the database away from every service.
+fn close(database: &str) {
+    PgConnection::establish(&superuser_url("postgres"))
+        .expect("the cluster answers")
+        .batch_execute(&format!(
+            "alter database {database} with allow_connections false;
+             select pg_terminate_backend(pid) from pg_stat_activity where datname = '{database}'"
+        ))
+        .expect("the database can be closed");
+}
+
+#[test]
+fn a_secret_holds_without_the_database_for_so_long_and_then_no_more_since_it_may_have_been_ended() {
+    assert_eq!(SECRETS_HOLD, Duration::from_secs(300));
+    let database = fresh_database();
+    let app = TestApp::adjusted(&service_url(&database), &database, 2, |service| {
+        let verifier = Arc::get_mut(&mut service.verifier).expect("nobody shares it yet");
+        verifier.secrets_hold = Duration::from_millis(2500);
+    });
+    let (_, machine) = client(&app, &["events:read"]);
+    assert!(!refused(&app, &machine));
+    close(&database);
+    app.get(&machine, "/me").expect(200);
+    wait_until("the secret holds no more", || {
+        app.get(&machine, "/me").status != 200
+    });
+    app.get(&machine, "/me")
+        .expect_problem(503, "database-unavailable");
+    // who needs no database is known all the same
+    app.get(&app.employee("person-1"), "/nothing")
+        .expect_problem(404, "not-found");
+}
+
 #[test]
 fn no_trick_with_a_secret_lets_a_machine_in_and_what_is_good_holds_while_the_database_is_away() {
     let database = fresh_database();
@@ -272,13 +307,7 @@ fn no_trick_with_a_secret_lets_a_machine_in_and_what_is_good_holds_while_the_dat
     };
     try_all(&app);
 
-    PgConnection::establish(&superuser_url("postgres"))
-        .expect("the cluster answers")
-        .batch_execute(&format!(
-            "alter database {database} with allow_connections false;
-             select pg_terminate_backend(pid) from pg_stat_activity where datname = '{database}'"
-        ))
-        .expect("the database can be closed");
+    close(&database);
     try_all(&app);
     // it is let in, by what is held in memory; what it asks for needs the database
     assert_eq!(
