@@ -2,7 +2,7 @@
 
 use crate::app::{Caller, Reply, TestApp};
 use crate::given::Hedemora;
-use crate::http::raw;
+use crate::http::{concrete, raw};
 use kompetens::http::document;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -325,6 +325,49 @@ fn no_text_anywhere_takes_a_personal_number_and_none_is_repeated() {
         silent(&write(&app, &hr, (&method, &path), &twice).expect_problem(400, "duplicate-key"));
     }
     assert!(tried > 80, "{tried} texts");
+
+    // every parameter of every operation
+    let mut tried = 0;
+    for (path, item) in document()["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            for parameter in operation["parameters"].as_array().into_iter().flatten() {
+                let parameter = resolved(parameter);
+                let (place, name) = (&parameter["in"], parameter["name"].as_str().unwrap());
+                let address = if place == "query" {
+                    format!("{}?{name}={NUMBER}", concrete(path))
+                } else if place == "path" {
+                    concrete(&path.replace(&format!("{{{name}}}"), NUMBER))
+                } else {
+                    continue;
+                };
+                let headers = [("If-Match", "\"1\""), ("Content-Type", "application/json")];
+                let body = operation.get("requestBody").map(|_| "{}");
+                let refused = app.send(&hr, &method.to_uppercase(), &address, &headers, body);
+                let refused = refused.expect_problem(400, "invalid-parameter");
+                let codes = faults_at(&refused, name);
+                let schema = resolved(&parameter["schema"]);
+                let item = if is_a(schema, "array") {
+                    resolved(&schema["items"])
+                } else {
+                    schema
+                };
+                assert!(!codes.is_empty(), "{method} {address}: {}", refused.text);
+                // where only other forms are allowed, that is what is wrong with it
+                let is_free = is_a(item, "string")
+                    && ["enum", "format"]
+                        .iter()
+                        .all(|bound| item.get(*bound).is_none())
+                    && !codes.contains(&"wrong-pattern");
+                if is_free {
+                    let why = format!("{method} {address}: {codes:?}");
+                    assert!(codes.contains(&"personal-number"), "{why}");
+                    tried += 1;
+                }
+                silent(&refused);
+            }
+        }
+    }
+    assert!(tried > 20, "{tried} parameters");
 
     for address in [
         format!("/units?{NUMBER}=1"),

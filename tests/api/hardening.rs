@@ -1,10 +1,12 @@
 //! What keeps the service standing among strangers: limits, what browsers are told, and logs without secrets.
 
 use crate::app::{Caller, ISSUER, Reply, TestApp, fresh_database, scratch, service_url};
+use crate::given::Hedemora;
+use crate::webhooks::Receiver;
 use kompetens::http::browsers::Origins;
 use kompetens::http::limits::{Limits, Settings};
 use kompetens::identity::tokens::{LOCAL_AUDIENCE, LOCAL_ISSUER};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -260,6 +262,7 @@ impl Program {
             .env("KOMPETENS_AUDIENCE", LOCAL_AUDIENCE)
             .env("KOMPETENS_JWKS_FILE", jwks)
             .env("KOMPETENS_LOG_FORMAT", format)
+            .env("KOMPETENS_WEBHOOK_NETWORKS", "127.0.0.0/8")
             .env("RUST_LOG", "trace")
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -293,10 +296,56 @@ impl Program {
     }
 }
 
+/// Uses everything that has a secret, good and bad; answers the secrets, and what shows that they are known.
+fn use_every_secret(
+    send: &impl Fn(&Caller, &str, &str, Option<&str>) -> Reply,
+    hr: &Caller,
+    unit: &str,
+) -> Vec<String> {
+    let made =
+        |path: &str, body: Value| send(hr, "POST", path, Some(&body.to_string())).expect(201);
+    let text = |reply: &Reply, name: &str| reply.body[name].as_str().expect("a secret").to_owned();
+
+    let client = made(
+        "/api-clients",
+        json!({"name": "Kanarie", "scopes": ["events:read"], "sourceSystem": "hr", "expiresAt": "2099-01-01T00:00:00Z"}),
+    );
+    let secret = text(&client, "secret");
+    send(&Caller(Some(secret.clone())), "GET", "/me", None).expect(200);
+    let wrong = format!("{}fel", &secret[..secret.len() - 3]);
+    send(&Caller(Some(wrong.clone())), "GET", "/me", None).expect(401);
+
+    let receiver = Receiver::new();
+    let subscription = made("/webhook-subscriptions", json!({"url": receiver.url}));
+    let signing = text(&subscription, "secret");
+    let test = format!(
+        "/webhook-subscriptions/{}/test-deliveries",
+        subscription.id()
+    );
+    send(hr, "POST", &test, None);
+    let sent = receiver.until(1);
+    let signature = sent[0].header("webhook-signature").to_owned();
+    assert!(signature.starts_with("v1,"), "{signature}");
+
+    let feed = made("/calendar-feeds", json!({"unitId": unit}));
+    let address = text(&feed, "address");
+    let secret_part = address.rsplit('/').next().expect("a part").to_owned();
+    let path = address.split("/kompetens/v1").nth(1).expect("a path");
+    send(&Caller(None), "GET", path, None).expect(200);
+    let bare = |secret: &str| secret.rsplit('_').next().expect("a part").to_owned();
+    vec![
+        bare(&secret),
+        bare(&wrong),
+        signing.trim_start_matches("whsec_").to_owned(),
+        signature,
+        secret_part.trim_end_matches(".ics").to_owned(),
+    ]
+}
+
 #[test]
 fn no_secret_and_no_personal_number_is_logged_at_any_level() {
-    let app = TestApp::empty();
-    let hr = app.hr();
+    let hedemora = Hedemora::new();
+    let (app, hr) = (&hedemora.app, hedemora.hr.clone());
     let token = hr.0.clone().expect("a token");
     let url = service_url(&app.database);
     let with_password = format!("{url}&password={PASSWORD}");
@@ -317,6 +366,9 @@ fn no_secret_and_no_personal_number_is_logged_at_any_level() {
         };
         let forged = Caller(Some(FORGED.to_owned()));
         send(&forged, "GET", "/me", None).expect(401);
+        let named = [("X-Request-Id", "canary-request")];
+        app.send(&hr, "GET", &format!("{base}/api-info"), &named, None)
+            .expect(200);
         send(&hr, "GET", "/api-info", None).expect(200);
         let answered = send(&hr, "GET", "/me", None).status;
         assert_eq!(
@@ -340,8 +392,15 @@ fn no_secret_and_no_personal_number_is_logged_at_any_level() {
             r#"{{"personRef":"person-1","displayName":"{PERSONAL}","unitId":"0190a000-0000-7000-8000-000000000101","validFrom":"2020-01-01","{PERSONAL}":1}}"#
         );
         send(&hr, "POST", "/people", Some(&person)).expect(422);
+        // a method may be anything that its writer likes
+        let agent = format!("{base}/me");
+        app.send(&hr, PERSONAL, &agent, &[], None).expect(405);
+        let mut shown = Vec::new();
+        if database_url != &unreachable {
+            shown = use_every_secret(&send, &hr, &hedemora.municipality);
+        }
         let written = program.written();
-        for secret in [
+        for secret in shown.iter().map(String::as_str).chain([
             token.as_str(),
             PASSWORD,
             FORGED,
@@ -350,15 +409,17 @@ fn no_secret_and_no_personal_number_is_logged_at_any_level() {
             "kanariekaka",
             "kanarie-kalender",
             "kanariesignatur",
-        ] {
+        ]) {
             let line = written.lines().find(|line| line.contains(secret));
             assert_eq!(line, None, "{format}");
         }
+        let of_request = |id: &str| written.lines().filter(|line| line.contains(id)).count();
+        assert_eq!(of_request("canary-request"), 1, "one line a request");
         let lines: Vec<&str> = written
             .lines()
             .filter(|line| line.contains("get_me"))
             .collect();
-        assert!(!lines.is_empty(), "one line a request: {written}");
+        assert!(!lines.is_empty(), "{written}");
         if format == "json" {
             for line in written.lines() {
                 let line: Value =

@@ -257,7 +257,7 @@ fn refusals_come_in_the_order_of_the_contract() {
 }
 
 /// A path of the document with its parameters filled in.
-fn concrete(path: &str) -> String {
+pub fn concrete(path: &str) -> String {
     let parts: Vec<String> = path
         .split('/')
         .map(|part| match part {
@@ -402,10 +402,15 @@ fn requests_and_traces_keep_their_names() {
         "00-0-0-0",
         "zz-1-1-1",
         &format!("00-{}-00f067aa0ba902b7-01", "0".repeat(32)),
+        &format!("00-{trace}-00f067aa0ba902b7-x1"),
+        // what is logged holds no personal number
+        "00-191212121212aaaaaaaaaaaaaaaaaaaa-00f067aa0ba902b7-01",
+        "00-aaaaaaaaaaaaaaaaaaa-191212121212-00f067aa0ba902b7-01",
     ] {
         let made = named("traceparent", broken);
         let made = made.header("traceparent").unwrap();
         assert_eq!((made.len(), &made[..3]), (55, "00-"), "{broken:?} → {made}");
+        assert!(!made.contains("1212121212"), "{made}");
     }
     // also on a problem, and on the pages
     assert!(app.get(&NOBODY, "/units").header("traceparent").is_some());

@@ -14,13 +14,13 @@ use std::time::{Duration, Instant};
 
 /// What a receiver was sent.
 #[derive(Debug, Clone)]
-struct Received {
+pub struct Received {
     headers: Vec<(String, String)>,
     body: String,
 }
 
 impl Received {
-    fn header(&self, name: &str) -> &str {
+    pub fn header(&self, name: &str) -> &str {
         let found = self.headers.iter().find(|(known, _)| known == name);
         found.map_or("", |(_, value)| value)
     }
@@ -35,14 +35,14 @@ impl Received {
 }
 
 /// A receiver on this machine, which answers what it is told to.
-struct Receiver {
-    url: String,
+pub struct Receiver {
+    pub url: String,
     answers: Arc<AtomicU16>,
     received: Arc<Mutex<Vec<Received>>>,
 }
 
 impl Receiver {
-    fn new() -> Receiver {
+    pub fn new() -> Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
         let answers = Arc::new(AtomicU16::new(204));
@@ -84,7 +84,7 @@ impl Receiver {
 
     /// Waits until so many have come.
     #[track_caller]
-    fn until(&self, count: usize) -> Vec<Received> {
+    pub fn until(&self, count: usize) -> Vec<Received> {
         until(
             || self.received().len() >= count,
             || format!("{count} deliveries, {:?}", self.received()),
