@@ -22,6 +22,7 @@ use crate::http::{self, Clock, Service, answer::BASE};
 use crate::identity::Identity;
 use crate::identity::providers::{Provider, Settings};
 use crate::identity::tokens::{Issuer, LOCAL_AUDIENCE, LOCAL_ISSUER, Verifier, role};
+use crate::imports;
 use crate::logging;
 use crate::references::References;
 use crate::retention;
@@ -343,6 +344,7 @@ fn serve(config: &Config) -> Result<(), String> {
         actix_web::rt::spawn(connections.end_the_slow());
         actix_web::rt::spawn(http::idempotency::forget_regularly(background.clone()));
         actix_web::rt::spawn(reminders::run(background.clone(), clock.clone()));
+        actix_web::rt::spawn(imports::run(db.clone(), clock.clone(), IMPORTS_POLL));
         actix_web::rt::spawn(deliver::run(
             background.clone(),
             clock,
@@ -369,6 +371,9 @@ fn serve(config: &Config) -> Result<(), String> {
 
 /// How often an instance looks for entries that another has left unnumbered; its own it numbers at once.
 const SEQUENCER_POLL: Duration = Duration::from_millis(500);
+
+/// How often an instance looks for imports to carry out.
+const IMPORTS_POLL: Duration = Duration::from_millis(500);
 
 /// How often an instance looks for deliveries that are due.
 const WEBHOOK_POLL: Duration = Duration::from_secs(1);

@@ -35,6 +35,7 @@ pub mod exceptions;
 pub mod external_ids;
 pub mod follow_ups;
 pub mod guideline;
+pub mod imports;
 pub mod organisation;
 pub mod planning;
 pub mod reporting;

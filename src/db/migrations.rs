@@ -89,7 +89,7 @@ pub fn grant(url: &str, role: &str) -> Result<(), String> {
          grant usage on schema public to {role};
          grant select on all tables in schema public to {role};
          grant insert, update, delete on idempotency_records, event_organisers, occasions, calendar_feeds,
-             webhook_subscriptions, webhook_deliveries to {role};
+             webhook_subscriptions, webhook_deliveries, imports, import_rows to {role};
          grant insert, update on units, people, office_appointments, business_goals, venues, supplier_contracts,
              events, planning_answers, follow_ups,
              exception_requests, exception_request_rules,

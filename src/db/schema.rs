@@ -576,6 +576,41 @@ table! {
 }
 
 table! {
+    imports (id) {
+        id -> Uuid,
+        status -> Text,
+        dry_run -> Bool,
+        lines -> Integer,
+        processed -> Integer,
+        created -> Integer,
+        changed -> Integer,
+        unchanged -> Integer,
+        outside_guideline -> Integer,
+        refused -> Integer,
+        created_by -> Text,
+        importer -> Jsonb,
+        request_id -> Text,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+table! {
+    import_rows (id) {
+        id -> Uuid,
+        import_id -> Uuid,
+        line -> Integer,
+        outcome -> Text,
+        resource -> Nullable<Text>,
+        source_system -> Nullable<Text>,
+        external_id -> Nullable<Text>,
+        resource_id -> Nullable<Uuid>,
+        problem -> Nullable<Jsonb>,
+        said -> Nullable<Jsonb>,
+    }
+}
+
+table! {
     calendar_feeds (id) {
         id -> Uuid,
         revision -> Integer,

@@ -17,6 +17,7 @@ use crate::follow_ups::entries::{self, NewFollowUpEntry};
 use crate::follow_ups::{self, Grounds, NewFollowUp};
 use crate::http::call::{Call, IfMatch};
 use crate::identity::clients::{self, NewApiClient};
+use crate::imports;
 use crate::organisation::appointments::{self, NewOfficeAppointment};
 use crate::organisation::contracts::{self, NewSupplierContract};
 use crate::organisation::goals::{self, NewBusinessGoal};
@@ -118,6 +119,8 @@ pub enum Deed {
     Withdraw(Uuid),
     /// A decision taken elsewhere.
     Record(Uuid, NewRecordedDecision),
+    /// The ids are the import's and its first line's.
+    Import((Uuid, Uuid), Vec<Value>),
     /// Its address is told to nobody.
     CalendarFeed(Uuid, NewCalendarFeed),
     /// Its secret is told to nobody.
@@ -232,6 +235,23 @@ fn perform(conn: &mut PgConnection, call: &Call, deed: &Deed) -> Result<(), Erro
             let (event, request) = exceptions::lock(conn, *request)?;
             call.may_with_offices(conn, Action::RecordDecision(&event.facts()))?;
             exceptions::record(conn, call, (&event, &request), new).map(drop)
+        }
+        Deed::Import((id, first), lines) => {
+            call.may(Action::Import)?;
+            imports::queries::open(conn, call, *id, false)?;
+            let rows: Vec<_> = (0..)
+                .zip(lines)
+                .map(|(nth, line)| {
+                    let number = i32::try_from(nth).unwrap_or_default() + 1;
+                    let mut row = imports::received(call, number, Ok(line.to_string().as_bytes()));
+                    row.id = Uuid::from_u128(first.as_u128() + nth);
+                    row
+                })
+                .collect();
+            imports::queries::add(conn, *id, &rows, call.now)?;
+            imports::queries::start(conn, *id, call.now)?;
+            while imports::step(conn, call.now)? {}
+            Ok(())
         }
         Deed::CalendarFeed(id, new) => {
             let secret = calendar_feeds::Secret::random()?;

@@ -15,6 +15,7 @@ mod organisation;
 use chrono::{DateTime, Utc};
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection};
+use serde_json::json;
 use std::fmt;
 use uuid::Uuid;
 
@@ -101,7 +102,7 @@ fn hr_system(days: &Days) -> Entry {
         ]
         .into(),
         unit_ids: None,
-        source_system: "hr".to_owned(),
+        source_system: "hr-system".to_owned(),
         expires_at: days.at(730, (8, 0)),
     };
     Entry {
@@ -137,6 +138,25 @@ fn webhook(days: &Days) -> Entry {
         at: days.at(-20, (8, 0)),
         by: HR_ADMINISTRATOR,
         deed: Deed::Webhook((diary::id(0x2201), diary::id(0x2301)), new),
+    }
+}
+
+/// What the HR system keeps, sent once more by hand: a goal that is so already, and a study visit, which needs no approval.
+fn import(days: &Days) -> Entry {
+    let lines = vec![
+        json!({"resource": "businessGoal", "sourceSystem": "hr-system", "externalId": "4711", "body": {
+            "unitId": diary::id(0x101), "title": "Fler elever når gymnasiebehörighet", "validFrom": "2020-01-01",
+        }}),
+        json!({"resource": "event", "sourceSystem": "hr-system", "externalId": "4712", "body": {
+            "title": "Studiebesök hos en grannkommun", "kind": "studyVisit", "arranger": "group",
+            "organisingUnitIds": [diary::id(0x101)], "responsiblePerson": "person-0003",
+            "occasions": [{"startsAt": days.at(30, (9, 0)), "endsAt": days.at(30, (15, 0)), "place": "undecided"}],
+        }}),
+    ];
+    Entry {
+        at: days.at(-2, (8, 0)),
+        by: HR_ADMINISTRATOR,
+        deed: Deed::Import((diary::id(0x2001), diary::id(0x2002)), lines),
     }
 }
 
@@ -178,6 +198,7 @@ pub fn load_at(url: &str, now: DateTime<Utc>) -> Result<Outcome, String> {
                 hr_system(&days),
                 retention_rule(&days),
                 webhook(&days),
+                import(&days),
             ],
         ]
         .concat();

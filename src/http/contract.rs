@@ -23,7 +23,13 @@ use crate::rules::personal_number;
 const LONGEST_URI: usize = 8 * 1024;
 const LARGEST_HEADERS: usize = 16 * 1024;
 const MOST_HEADERS: usize = 64;
-const LARGEST_BODY: usize = 64 * 1024;
+pub const LARGEST_BODY: usize = 64 * 1024;
+/// Of what is streamed to its handler, line by line.
+pub const LARGEST_IMPORT: usize = 10 * 1024 * 1024;
+/// The media types of JSON lines.
+const LINES: [&str; 2] = ["application/x-ndjson", "application/jsonl"];
+/// The media type of every other body; a patch has one of its own too.
+const JSON: [&str; 1] = ["application/json"];
 /// How long a body may take to arrive.
 pub const BODY_DEADLINE: Duration = Duration::from_secs(10);
 /// The parameters of every list, to which cursors are not bound.
@@ -46,7 +52,10 @@ struct Operation {
     id: String,
     secured: bool,
     parameters: Vec<Parameter>,
+    /// Of JSON lines: a line's.
     body: Option<Validator>,
+    /// Its handler reads the body, line by line.
+    streamed: bool,
     /// Without a body, an operation that needs none is sent `{}`.
     needs_body: bool,
     changes_what_exists: bool,
@@ -148,6 +157,13 @@ impl Contract {
 
         refuse_oversize(request)?;
         let body = match &operation.body {
+            Some(_) if operation.streamed => {
+                refuse_media_type(request, &LINES)?;
+                if is_longer(request, LARGEST_IMPORT) {
+                    return Err(import_too_large());
+                }
+                web::Bytes::new()
+            }
             // what needs no body may come without one, and then without its type
             Some(_)
                 if !operation.needs_body
@@ -155,12 +171,12 @@ impl Contract {
             {
                 let body = read_body(request, body_deadline).await?;
                 if !body.is_empty() {
-                    refuse_media_type(request)?;
+                    refuse_media_type(request, &JSON)?;
                 }
                 web::Bytes::from_static(b"{}")
             }
             Some(_) => {
-                refuse_media_type(request)?;
+                refuse_media_type(request, &JSON)?;
                 read_body(request, body_deadline).await?
             }
             None => web::Bytes::new(),
@@ -190,7 +206,7 @@ impl Contract {
         let only_create = read_only_create(request, operation)?;
         let key = read_key(request, &body)?;
 
-        if let Some(validator) = &operation.body {
+        if let Some(validator) = operation.body.as_ref().filter(|_| !operation.streamed) {
             admitted.body = json_text::parse(&body)?;
             check_body(validator, &admitted.body)?;
         }
@@ -210,6 +226,17 @@ impl Contract {
         request.extensions_mut().insert(admitted);
         Ok(Admission::Operation(operation.id.clone()))
     }
+
+    /// 422 unless this could be the operation's body.
+    pub fn check(&self, operation: &str, body: &Value) -> Result<(), Error> {
+        self.paths
+            .iter()
+            .flat_map(|path| path.operations.values())
+            .find(|known| known.id == operation)
+            .and_then(|known| known.body.as_ref())
+            .ok_or_else(|| Error::internal(format!("no body of {operation}")))
+            .and_then(|validator| check_body(validator, body))
+    }
 }
 
 impl Operation {
@@ -226,6 +253,9 @@ impl Operation {
             .map(|parameter| Parameter::new(parameter, components))
             .collect::<Result<_, _>>()
             .map_err(context)?;
+        let streamed = operation["requestBody"]["content"]
+            .as_object()
+            .is_some_and(|content| content.contains_key(LINES[0]));
         let schema = operation["requestBody"]["content"]
             .as_object()
             .and_then(|content| content.values().next())
@@ -244,6 +274,7 @@ impl Operation {
                 .any(|p| p.place == "header" && p.name == "If-Match" && p.required),
             parameters,
             body,
+            streamed,
             needs_body: operation["requestBody"]["required"] == json!(true),
             id,
         })
@@ -432,7 +463,7 @@ fn refuse_oversize(request: &ServiceRequest) -> Result<(), Error> {
     Ok(())
 }
 
-fn refuse_media_type(request: &ServiceRequest) -> Result<(), Error> {
+fn refuse_media_type(request: &ServiceRequest, known: &[&str]) -> Result<(), Error> {
     let headers = request.headers();
     let text = |name| {
         headers
@@ -444,9 +475,8 @@ fn refuse_media_type(request: &ServiceRequest) -> Result<(), Error> {
     let full = text(header::CONTENT_TYPE);
     let (media_type, parameters) = full.split_once(';').unwrap_or((&full, ""));
     let known = match media_type.trim() {
-        "application/json" => true,
         "application/merge-patch+json" => request.method() == Method::PATCH,
-        _ => false,
+        media_type => known.contains(&media_type),
     };
     let charset = parameters
         .split(';')
@@ -462,12 +492,25 @@ fn refuse_media_type(request: &ServiceRequest) -> Result<(), Error> {
     Err(Error::at(Code::UnsupportedMediaType, At::Header(refused)))
 }
 
-async fn read_body(request: &mut ServiceRequest, deadline: Duration) -> Result<web::Bytes, Error> {
+/// 413 with an import's own bounds.
+pub fn import_too_large() -> Error {
+    Error::new(Code::BodyTooLarge).detail(Text::new(
+        "En import är högst 10 MiB och 50 000 rader. Ingenting av den är utfört. Dela upp den.",
+        "An import is at most 10 MiB and 50,000 lines. Nothing of it was done. Split it.",
+    ))
+}
+
+/// Does the request announce a longer body?
+fn is_longer(request: &ServiceRequest, largest: usize) -> bool {
     let announced = request
         .headers()
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > LARGEST_BODY as u64) {
+    announced.is_some_and(|length| length > largest as u64)
+}
+
+async fn read_body(request: &mut ServiceRequest, deadline: Duration) -> Result<web::Bytes, Error> {
+    if is_longer(request, LARGEST_BODY) {
         return Err(Error::new(Code::BodyTooLarge));
     }
     let payload = request

@@ -52,6 +52,10 @@ const TAGS: &[(&str, &str)] = &[
         "What was learned and how it is used: the follow-ups of an event.",
     ),
     (
+        "imports",
+        "JSON lines from the systems that keep units, people, goals, contracts and events.",
+    ),
+    (
         "reports",
         "Numbers, lessons and calendars: what became of it all.",
     ),

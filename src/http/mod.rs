@@ -45,7 +45,7 @@ use crate::references::References;
 use crate::webhooks::address::Networks;
 use crate::{
     calendar_feeds, changes, events, exceptions, external_ids, follow_ups, guideline, identity,
-    organisation, planning, reporting, retention, webhooks,
+    imports, organisation, planning, reporting, retention, webhooks,
 };
 use answer::BASE;
 use browsers::{Origins, Visit};
@@ -90,6 +90,11 @@ impl Clock {
     }
 }
 
+/// 422 unless a body fits what the document says of an operation's; for what arrives in another way than as its body.
+pub fn operation_body_fault(operation: &str, body: &Value) -> Result<(), Error> {
+    CONTRACT.check(operation, body)
+}
+
 /// The operations, in the order in which the document lists their tags.
 fn operations(config: &mut ServiceConfig) {
     config
@@ -99,6 +104,7 @@ fn operations(config: &mut ServiceConfig) {
         .configure(organisation::configure)
         .configure(events::handlers::configure)
         .configure(external_ids::handlers::configure)
+        .configure(imports::handlers::configure)
         .configure(planning::handlers::configure)
         .configure(exceptions::handlers::configure)
         .configure(follow_ups::handlers::configure)

@@ -14,6 +14,7 @@ use kompetens::http::{self, Clock, Service};
 use kompetens::identity::Identity;
 use kompetens::identity::providers::{Provider, Settings as ProviderSettings};
 use kompetens::identity::tokens::{Issuer, LOCAL_AUDIENCE, LOCAL_ISSUER, Verifier};
+use kompetens::imports;
 use kompetens::references::References;
 use kompetens::rules::access::Role;
 use kompetens::webhooks::deliver;
@@ -246,7 +247,7 @@ impl TestApp {
             body_deadline: Duration::from_millis(500),
         };
         adjust(&mut service);
-        let served = operations.clone();
+        let (served, clock_of_imports) = (operations.clone(), service.clock.clone());
         let (stop, stopped) = tokio::sync::oneshot::channel();
         let db = service.db.clone();
         std::thread::spawn(move || {
@@ -260,6 +261,11 @@ impl TestApp {
                     .expect("the operators' server starts");
                 let handle = server.handle();
                 actix_web::rt::spawn(operators);
+                actix_web::rt::spawn(imports::run(
+                    background.clone(),
+                    clock_of_imports,
+                    Duration::from_millis(50),
+                ));
                 // woken by this service's writes; it need not look for others'
                 actix_web::rt::spawn(sequencer::run(
                     background.clone(),

@@ -574,6 +574,8 @@ fn every_demo_id_that_the_document_shows_is_there() {
         "exception_requests",
         "decisions",
         "calendar_feeds",
+        "imports",
+        "import_rows",
         "api_clients",
         "retention_rules",
         "webhook_subscriptions",

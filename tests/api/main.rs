@@ -31,6 +31,7 @@ mod guideline;
 mod hardening;
 mod http;
 mod idempotency;
+mod imports;
 mod lessons;
 mod lists;
 mod many;

@@ -34,7 +34,12 @@ struct ApiClientPath {
 #[into_params(parameter_in = Query)]
 struct ApiClientFilter {
     /// Only the clients of this source system.
-    #[param(required = false, min_length = 1, max_length = 100, example = "hr")]
+    #[param(
+        required = false,
+        min_length = 1,
+        max_length = 100,
+        example = "hr-system"
+    )]
     source_system: Option<String>,
     /// The order; `-` is descending.
     #[param(required = false, inline, example = "name")]

@@ -67,7 +67,7 @@ pub struct ApiClient {
     #[schema(example = json!(["0190a000-0000-7000-8000-000000000101"]))]
     pub unit_ids: Option<Vec<Uuid>>,
     /// The one source system whose external ids it may read and write.
-    #[schema(example = "hr")]
+    #[schema(example = "hr-system")]
     pub source_system: String,
     /// When its secrets stop working.
     #[schema(example = "2027-12-31T23:00:00Z")]
@@ -120,7 +120,7 @@ pub struct ApiClientSecret {
 /// An API client to make.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schema(example = json!({"name": "HR-systemet", "scopes": ["events:read", "organisation:write", "imports:write"], "sourceSystem": "hr", "expiresAt": "2099-12-31T23:00:00Z"}))]
+#[schema(example = json!({"name": "HR-systemet", "scopes": ["events:read", "organisation:write", "imports:write"], "sourceSystem": "hr-system", "expiresAt": "2099-12-31T23:00:00Z"}))]
 pub struct NewApiClient {
     /// What people call it.
     #[schema(
@@ -142,7 +142,7 @@ pub struct NewApiClient {
         min_length = 1,
         max_length = 100,
         pattern = r"^[A-Za-z0-9._~-]{1,100}$",
-        example = "hr"
+        example = "hr-system"
     )]
     pub source_system: String,
     /// When its secrets shall stop working.
