@@ -54,7 +54,7 @@ struct Operation {
     parameters: Vec<Parameter>,
     /// Of JSON lines: a line's.
     body: Option<Validator>,
-    /// Its handler reads the body, line by line.
+    /// It takes JSON lines, which its handler reads one by one; a body of JSON is one line.
     streamed: bool,
     /// Without a body, an operation that needs none is sent `{}`.
     needs_body: bool,
@@ -156,8 +156,9 @@ impl Contract {
         })?;
 
         refuse_oversize(request)?;
+        let streamed = operation.streamed && media_type(request) != JSON[0];
         let body = match &operation.body {
-            Some(_) if operation.streamed => {
+            Some(_) if streamed => {
                 refuse_media_type(request, &LINES)?;
                 if is_longer(request, LARGEST_IMPORT) {
                     return Err(import_too_large());
@@ -206,7 +207,7 @@ impl Contract {
         let only_create = read_only_create(request, operation)?;
         let key = read_key(request, &body)?;
 
-        if let Some(validator) = operation.body.as_ref().filter(|_| !operation.streamed) {
+        if let Some(validator) = operation.body.as_ref().filter(|_| !streamed) {
             admitted.body = json_text::parse(&body)?;
             check_body(validator, &admitted.body)?;
         }
@@ -463,25 +464,34 @@ fn refuse_oversize(request: &ServiceRequest) -> Result<(), Error> {
     Ok(())
 }
 
+/// A header of the request in lower case; empty when there is none.
+fn lower_case(request: &ServiceRequest, name: header::HeaderName) -> String {
+    request
+        .headers()
+        .get(name)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+        .to_ascii_lowercase()
+}
+
+/// The media type of the request's body, without its parameters.
+fn media_type(request: &ServiceRequest) -> String {
+    let full = lower_case(request, header::CONTENT_TYPE);
+    let (media_type, _) = full.split_once(';').unwrap_or((&full, ""));
+    media_type.trim().to_owned()
+}
+
 fn refuse_media_type(request: &ServiceRequest, known: &[&str]) -> Result<(), Error> {
-    let headers = request.headers();
-    let text = |name| {
-        headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
-            .to_ascii_lowercase()
-    };
-    let full = text(header::CONTENT_TYPE);
-    let (media_type, parameters) = full.split_once(';').unwrap_or((&full, ""));
-    let known = match media_type.trim() {
+    let known = match media_type(request).as_str() {
         "application/merge-patch+json" => request.method() == Method::PATCH,
         media_type => known.contains(&media_type),
     };
-    let charset = parameters
+    let full = lower_case(request, header::CONTENT_TYPE);
+    let charset = full
         .split(';')
+        .skip(1)
         .find_map(|parameter| parameter.trim().strip_prefix("charset="));
-    let encoding = text(header::CONTENT_ENCODING);
+    let encoding = lower_case(request, header::CONTENT_ENCODING);
     let refused = if !matches!(encoding.as_str(), "" | "identity") {
         "Content-Encoding"
     } else if !known || charset.is_some_and(|charset| charset.trim_matches('"') != "utf-8") {

@@ -11,12 +11,12 @@ use utoipa::IntoParams;
 use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 
-use super::{Import, ImportLine, ImportOutcome, ImportRow, Lines, queries, received};
+use super::{Import, ImportLine, ImportOutcome, ImportRow, Lines, judged, queries, received};
 use crate::db::Db;
 use crate::error::{Code, Error};
 use crate::http::Service;
 use crate::http::answer::Answer;
-use crate::http::call::{Call, Key, Path, Query};
+use crate::http::call::{Call, Json, Key, Path, Query};
 use crate::http::contract::{LARGEST_IMPORT, import_too_large};
 use crate::http::paging::{Paging, PagingParameters};
 use crate::page_of;
@@ -80,9 +80,10 @@ pub fn configure(config: &mut ServiceConfig) {
     tag = "imports",
     params(ImportOptions),
     request_body(content(
+        (ImportLine = "application/json", example = json!({"resource": "businessGoal", "sourceSystem": "hr-system", "externalId": "4711", "body": {"unitId": "0190a000-0000-7000-8000-000000000101", "title": "Fler elever når gymnasiebehörighet", "validFrom": "2020-01-01"}})),
         (ImportLine = "application/x-ndjson", example = json!({"resource": "businessGoal", "sourceSystem": "hr-system", "externalId": "4711", "body": {"unitId": "0190a000-0000-7000-8000-000000000101", "title": "Fler elever når gymnasiebehörighet", "validFrom": "2020-01-01"}})),
         (ImportLine = "application/jsonl", example = json!({"resource": "businessGoal", "sourceSystem": "hr-system", "externalId": "4711", "body": {"unitId": "0190a000-0000-7000-8000-000000000101", "title": "Fler elever når gymnasiebehörighet", "validFrom": "2020-01-01"}})),
-    ), description = "One JSON object a line; the schema is a line's."),
+    ), description = "One JSON object a line; the schema is a line's. As `application/json` the body is one line, refused at once when it has not this form."),
     responses((status = 201, description = "The body has come whole; its lines are being carried out.", body = Import)),
 )]
 #[post("/kompetens/v1/imports")]
@@ -91,6 +92,7 @@ async fn create_import(
     db: Data<Db>,
     service: Data<Service>,
     Query(options): Query<ImportOptions>,
+    Json(line): Json<Option<ImportLine>>,
     body: web::Payload,
 ) -> Result<Answer, Error> {
     call.may(Action::Import)?;
@@ -99,10 +101,12 @@ async fn create_import(
     db.write(move |conn| queries::open(conn, &opened, id, options.dry_run))
         .await?;
     let deadline = service.body_deadline;
-    let arrived =
-        tokio::time::timeout(deadline * PATIENCE, receive(&call, &db, id, body, deadline))
-            .await
-            .unwrap_or_else(|_| Err(Error::new(Code::RequestTimeout)));
+    let arrived = tokio::time::timeout(
+        deadline * PATIENCE,
+        receive(&call, &db, id, (line, body), deadline),
+    )
+    .await
+    .unwrap_or_else(|_| Err(Error::new(Code::RequestTimeout)));
     let call = match arrived {
         Ok(digest) => keyed(call, &digest),
         Err(error) => {
@@ -134,10 +138,11 @@ async fn receive(
     call: &Call,
     db: &Db,
     id: Uuid,
-    mut body: web::Payload,
+    (line, mut body): (Option<ImportLine>, web::Payload),
     deadline: Duration,
 ) -> Result<Vec<u8>, Error> {
-    let (mut lines, mut rows) = (Lines::default(), Vec::new());
+    let mut lines = Lines::default();
+    let mut rows: Vec<_> = line.map(|line| judged(call, 1, line)).into_iter().collect();
     let (mut size, mut count) = (0, 0);
     let mut digest = Context::new(&SHA256);
     loop {

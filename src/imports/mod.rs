@@ -296,64 +296,64 @@ pub struct Received {
     pub id: Uuid,
     line: i32,
     said: Option<ImportLine>,
+    /// Why it is refused; a line without waits for its turn.
     problem: Option<ImportProblem>,
-    /// To be done.
-    pending: bool,
 }
 
-/// Judges a line by its form. What is refused here is stored without what it said.
+impl Received {
+    fn refused(line: i32, said: Option<ImportLine>, problem: ImportProblem) -> Received {
+        Received {
+            id: Uuid::now_v7(),
+            line,
+            said,
+            problem: Some(problem),
+        }
+    }
+}
+
+/// Judges a line of text by its form. What is refused here is stored without what it said.
 pub fn received(call: &Call, line: i32, text: Result<&[u8], Code>) -> Received {
-    let id = Uuid::now_v7();
-    let refused = |said: Option<ImportLine>, error: &Error| Received {
-        id,
-        line,
-        said,
-        problem: Some(problem(error, "")),
-        pending: false,
-    };
-    let said = match text.map_err(Error::new).and_then(|text| read(call, text)) {
-        Ok(said) => said,
-        Err(error) => return refused(None, &error),
-    };
+    match text.map_err(Error::new).and_then(read) {
+        Ok(said) => judged(call, line, said),
+        Err(error) => Received::refused(line, None, problem(&error, "")),
+    }
+}
+
+fn read(text: &[u8]) -> Result<ImportLine, Error> {
+    let value = json_text::parse(text)?;
+    operation_body_fault("create_import", &value)?;
+    serde_path_to_error::deserialize(value)
+        .map_err(|error| Error::at_pointer(Code::InvalidBody, pointer(error.path())))
+}
+
+/// Judges a line by its form: as what it says it is, and from whom.
+pub fn judged(call: &Call, line: i32, mut said: ImportLine) -> Received {
+    let own = call.actor.integration();
+    if said.source_system.is_none() {
+        said.source_system = own.map(|machine| machine.source_system.clone());
+    }
+    if said.source_system.is_none() {
+        let error = Error::new(Code::InvalidBody).with(FieldError {
+            at: At::Pointer("/sourceSystem".to_owned()),
+            code: "required".to_owned(),
+            detail: Text::new(
+                "Ange vilket system som håller posten. Bara en integration kan utelämna det.",
+                "Say which system keeps it. Only an integration may leave it out.",
+            ),
+        });
+        return Received::refused(line, Some(said), problem(&error, ""));
+    }
     let fault = operation_body_fault(said.resource.operation(), &said.body)
         .and_then(|()| external_ids::expect_own_system(call, &external_id(&said)));
     match fault {
         Ok(()) => Received {
-            id,
+            id: Uuid::now_v7(),
             line,
             said: Some(said),
             problem: None,
-            pending: true,
         },
-        Err(error) => Received {
-            problem: Some(problem(&error, "/body")),
-            ..refused(Some(said), &error)
-        },
+        Err(error) => Received::refused(line, Some(said), problem(&error, "/body")),
     }
-}
-
-fn read(call: &Call, text: &[u8]) -> Result<ImportLine, Error> {
-    let value = json_text::parse(text)?;
-    operation_body_fault("create_import", &value)?;
-    let mut said: ImportLine = serde_path_to_error::deserialize(value)
-        .map_err(|error| Error::at_pointer(Code::InvalidBody, pointer(error.path())))?;
-    if said.source_system.is_none() {
-        let own = call
-            .actor
-            .integration()
-            .map(|machine| machine.source_system.clone());
-        said.source_system = Some(own.ok_or_else(|| {
-            Error::new(Code::InvalidBody).with(FieldError {
-                at: At::Pointer("/sourceSystem".to_owned()),
-                code: "required".to_owned(),
-                detail: Text::new(
-                    "Ange vilket system som håller posten. Bara en integration kan utelämna det.",
-                    "Say which system keeps it. Only an integration may leave it out.",
-                ),
-            })
-        })?);
-    }
-    Ok(said)
 }
 
 fn external_id(said: &ImportLine) -> ExternalId {

@@ -44,12 +44,12 @@ pub fn add(
     let values: Vec<_> = rows
         .iter()
         .map(|row| {
-            let said = row.said.as_ref();
+            let (said, waits) = (row.said.as_ref(), row.problem.is_none());
             (
                 import_rows::id.eq(row.id),
                 import_rows::import_id.eq(import),
                 import_rows::line.eq(row.line),
-                import_rows::outcome.eq(if row.pending {
+                import_rows::outcome.eq(if waits {
                     ImportOutcome::Pending
                 } else {
                     ImportOutcome::Refused
@@ -58,14 +58,14 @@ pub fn add(
                 import_rows::source_system.eq(said.and_then(|said| said.source_system.clone())),
                 import_rows::external_id.eq(said.map(|said| said.external_id.clone())),
                 import_rows::problem.eq(row.problem.clone().map(AsJson)),
-                import_rows::said.eq(said.filter(|_| row.pending).cloned().map(AsJson)),
+                import_rows::said.eq(said.filter(|_| waits).cloned().map(AsJson)),
             )
         })
         .collect();
     diesel::insert_into(import_rows::table)
         .values(values)
         .execute(conn)?;
-    let refused = rows.iter().filter(|row| !row.pending).count();
+    let refused = rows.iter().filter(|row| row.problem.is_some()).count();
     let count = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
     diesel::update(imports::table.find(import))
         .set((

@@ -13,6 +13,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+const JSON: (&str, &str) = ("Content-Type", "application/json");
 const LINES: (&str, &str) = ("Content-Type", "application/x-ndjson");
 
 fn goal(town: &Hedemora, id: &str, title: &str) -> Value {
@@ -217,7 +218,7 @@ fn an_import_is_json_lines_of_ten_mebibytes_at_most_and_nothing_of_a_larger_one_
             Some(&lines),
         )
     };
-    kind("application/json").expect_problem(415, "unsupported-media-type");
+    kind("text/plain").expect_problem(415, "unsupported-media-type");
     completed(app, hr, &kind("application/jsonl").expect(201));
 
     let padded = |size: usize| {
@@ -297,6 +298,19 @@ fn the_same_key_with_the_same_lines_is_one_import_and_with_others_refused() {
         app.count("select count(*) from imports where status = 'completed'"),
         1
     );
+}
+
+#[test]
+fn one_line_as_json_is_refused_at_once_when_it_has_not_the_form_of_a_line() {
+    let town = Hedemora::new();
+    let (app, hr) = (&town.app, &town.hr);
+    let send = |body: &str| app.send(hr, "POST", "/imports", &[JSON], Some(body));
+    let sent = send(&format!("{:#}", goal(&town, "1", "Ett"))).expect(201);
+    assert_eq!(completed(app, hr, &sent)["created"], 1);
+    send(&text(&[goal(&town, "1", "Ett"), goal(&town, "2", "Två")]))
+        .expect_problem(400, "malformed-json");
+    send(r#"{"resource": "goal"}"#).expect_problem(422, "invalid-body");
+    assert_eq!(app.count("select count(*) from imports"), 1);
 }
 
 /// An instance that dies leaves its transaction undone; the next goes on at the same line.
