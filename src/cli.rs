@@ -344,7 +344,11 @@ fn serve(config: &Config) -> Result<(), String> {
         actix_web::rt::spawn(connections.end_the_slow());
         actix_web::rt::spawn(http::idempotency::forget_regularly(background.clone()));
         actix_web::rt::spawn(reminders::run(background.clone(), clock.clone()));
-        actix_web::rt::spawn(imports::run(db.clone(), clock.clone(), IMPORTS_POLL));
+        actix_web::rt::spawn(imports::run(
+            background.clone(),
+            clock.clone(),
+            IMPORTS_POLL,
+        ));
         actix_web::rt::spawn(deliver::run(
             background.clone(),
             clock,
