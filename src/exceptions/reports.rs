@@ -1,7 +1,7 @@
 //! Reporting of delegated decisions to the boards (anmälan av delegationsbeslut): which there are, and each reported once.
 
 use actix_web::web::Data;
-use actix_web::{get, post};
+use actix_web::{Either, HttpResponse, get, post};
 use chrono::{DateTime, NaiveDate, Utc};
 use diesel::pg::{Pg, PgConnection};
 use diesel::prelude::*;
@@ -209,7 +209,7 @@ pub fn configure(config: &mut ServiceConfig) {
 /// List delegated decisions
 ///
 /// Those decisions that the guideline version's settings call delegated, which are to be reported to a board. As CSV with `Accept: text/csv`:
-/// then all that match, up to 10,000, and not a page.
+/// all that match and not a page, sent as they are read.
 #[utoipa::path(
     tag = "exceptions",
     params(DelegatedDecisionFilter, PagingParameters),
@@ -225,32 +225,28 @@ async fn list_delegated_decisions(
     Query(filter): Query<DelegatedDecisionFilter>,
     paging: Paging,
     WantsCsv(as_csv): WantsCsv,
-) -> Result<Answer, Error> {
+) -> Result<Either<Answer, HttpResponse>, Error> {
     expect_period(filter.from, filter.to)?;
-    let (window, excel) = (
-        if as_csv {
-            paging.everything()
-        } else {
-            paging.clone()
-        },
-        filter.excel,
-    );
-    let rows = db
-        .snapshot(move |conn| {
-            let asker = call.asker(conn)?;
-            permitted(&asker, Action::List(Reading::Reports))?;
-            queries::list(
-                conn,
-                &filter,
-                &access::reach(&asker, Reading::Reports),
-                &window,
-            )
-        })
-        .await?;
+    let excel = filter.excel;
+    let read = move |window: Paging| {
+        let (db, call, filter) = (db.clone(), call.clone(), filter.clone());
+        async move {
+            db.snapshot(move |conn| {
+                let asker = call.asker(conn)?;
+                permitted(&asker, Action::List(Reading::Reports))?;
+                let reach = access::reach(&asker, Reading::Reports);
+                queries::list(conn, &filter, &reach, &window)
+            })
+            .await
+        }
+    };
+    let key = |row: &DelegatedDecision| (row.decided_at, row.id);
     if as_csv {
-        return csv::answer(&COLUMNS, rows.0.iter().map(cells), excel);
+        let table = csv::stream(&COLUMNS, cells, excel, paging, key, read).await?;
+        return Ok(Either::Right(table));
     }
-    DelegatedDecisionPage::answer(&paging, rows, |row| (row.decided_at, row.id))
+    let rows = read(paging.clone()).await?;
+    DelegatedDecisionPage::answer(&paging, rows, key).map(Either::Left)
 }
 
 const COLUMNS: [&str; 12] = [

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
+use diesel::dsl::sql;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
+use diesel::sql_types::Integer;
 use uuid::Uuid;
 
 use super::{GuidelineVersion, HEDEMORA_ID, NewGuidelineVersion, Settings, hedemora};
@@ -50,6 +52,16 @@ pub fn insert(
     };
     changes::append(conn, call, &change)?;
     Ok(version)
+}
+
+/// How many days ahead each version calls soon.
+pub fn due_soon_days(conn: &mut PgConnection) -> Result<Vec<(Uuid, u32)>, Error> {
+    let days = sql::<Integer>("(content -> 'settings' ->> 'dueSoonDays')::integer");
+    let rows: Vec<(Uuid, i32)> = versions::table.select((versions::id, days)).load(conn)?;
+    Ok(rows
+        .into_iter()
+        .map(|(id, days)| (id, days.unsigned_abs()))
+        .collect())
 }
 
 /// Stores the built-in version if the database does not have it.

@@ -7,6 +7,9 @@ use serde::Serialize;
 
 use crate::error::Error;
 
+/// What one may read depends on who asks, and a derived status on the day.
+pub const CACHE_CONTROL: &str = "private, no-cache";
+
 /// Where every path of the contract begins.
 pub const BASE: &str = "/kompetens/v1";
 
@@ -120,8 +123,7 @@ impl Responder for Answer {
             StatusCode::from_u16(self.status).unwrap_or(StatusCode::OK)
         };
         let mut response = HttpResponse::build(status);
-        // what one may read depends on who asks, and a derived status on the day
-        response.insert_header((header::CACHE_CONTROL, "private, no-cache"));
+        response.insert_header((header::CACHE_CONTROL, CACHE_CONTROL));
         if let Some(etag) = self.etag {
             response.insert_header((header::ETAG, etag));
         }

@@ -84,14 +84,25 @@ impl Paging {
         }
     }
 
-    /// As many as can be read without a cursor, for exports.
-    pub fn everything(&self) -> Paging {
+    /// The first so many rows of the whole list, for exports.
+    pub fn from_the_start(&self, limit: i64) -> Paging {
         Paging {
-            limit: 10_000,
+            limit,
             page: None,
+            include_total: false,
             after: None,
             ..self.clone()
         }
+    }
+
+    /// As many rows after the one with this key and id.
+    pub fn after_row<K: Serialize>(&self, (key, id): &(K, Uuid)) -> Result<Paging, Error> {
+        let key = serde_json::to_value(key).map_err(Error::internal)?;
+        Ok(Paging {
+            page: None,
+            after: Some((key, *id)),
+            ..self.clone()
+        })
     }
 
     pub fn offset(&self) -> i64 {

@@ -54,12 +54,23 @@ pub struct PutPreconditions {
 
 /// 400 for a period that ends before it starts.
 pub fn expect_period(from: Option<NaiveDate>, to: Option<NaiveDate>) -> Result<(), Error> {
+    expect_order(("from", from), ("to", to))
+}
+
+/// The same for a period in parameters of other names.
+pub fn expect_order(
+    (first, from): (&str, Option<NaiveDate>),
+    (last, to): (&str, Option<NaiveDate>),
+) -> Result<(), Error> {
     if from.zip(to).is_none_or(|(from, to)| from <= to) {
         return Ok(());
     }
     Err(Error::new(Code::InvalidParameter).with(FieldError {
-        at: At::Parameter("to".to_owned()),
+        at: At::Parameter(last.to_owned()),
         code: "ends-before-start".to_owned(),
-        detail: Text::new("to får inte ligga före from.", "to may not be before from."),
+        detail: Text::new(
+            format!("{last} får inte ligga före {first}."),
+            format!("{last} may not be before {first}."),
+        ),
     }))
 }

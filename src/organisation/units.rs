@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::changes;
 use crate::db::Db;
 use crate::db::schema::units;
-use crate::error::{Code, Error};
+use crate::error::{At, Code, Error, FieldError};
 use crate::events;
 use crate::external_ids::{External, ExternalId, Origin, first_of};
 use crate::http::answer::Answer;
@@ -380,6 +380,24 @@ pub mod queries {
             .filter(units::id.eq_any(ids))
             .select(units::id)
             .load(conn)?)
+    }
+
+    /// 400 unless these ids of the parameter `unitId` are all units.
+    pub fn expect_known(conn: &mut PgConnection, asked: Option<&[Uuid]>) -> Result<(), Error> {
+        let asked = asked.unwrap_or_default();
+        if asked.is_empty() {
+            return Ok(());
+        }
+        let known = known(conn, asked)?;
+        if asked.iter().all(|id| known.contains(id)) {
+            return Ok(());
+        }
+        let code = Code::UnknownUnit;
+        Err(Error::new(Code::InvalidParameter).with(FieldError {
+            at: At::Parameter("unitId".to_owned()),
+            code: code.as_str().to_owned(),
+            detail: code.advice(),
+        }))
     }
 
     /// Is there any unit yet?

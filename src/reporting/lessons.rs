@@ -22,6 +22,7 @@ use crate::http::answer::Answer;
 use crate::http::call::{Call, Query};
 use crate::http::paging::{Paging, PagingParameters};
 use crate::http::parameters::expect_period;
+use crate::organisation;
 use crate::rules::access::{Action, Reading};
 use crate::rules::calendar;
 use crate::rules::follow_up::Level;
@@ -151,6 +152,7 @@ async fn list_lessons(
     let rows = db
         .snapshot(move |conn| {
             call.may(Action::List(Reading::Published))?;
+            organisation::units::queries::expect_known(conn, filter.unit_id.as_deref())?;
             list(conn, &filter, &window)
         })
         .await?;

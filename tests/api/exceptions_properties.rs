@@ -19,7 +19,7 @@ const LONGEST: usize = 12;
 /// Each with a service, a clock and a database of its own, and another guideline version.
 const WORLDS: u64 = 4;
 /// Set it to the seed that a failure names to see that sequence again.
-const SEED: &str = "KOMPETENS_TEST_SEED";
+pub const SEED: &str = "KOMPETENS_TEST_SEED";
 
 /// What must have happened, and how often at least, for the test to prove something.
 const MET: &[(&str, usize)] = &[
@@ -37,10 +37,10 @@ const MET: &[(&str, usize)] = &[
 ];
 
 /// Numbers that look random and follow from the seed (splitmix64).
-struct Dice(u64);
+pub struct Dice(pub u64);
 
 impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
+    pub fn roll(&mut self, sides: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut number = self.0;
         number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -48,7 +48,7 @@ impl Dice {
         (number ^ (number >> 31)) as usize % sides
     }
 
-    fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
+    pub fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
         &of[self.roll(of.len())]
     }
 }

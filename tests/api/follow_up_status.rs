@@ -1,12 +1,20 @@
 //! Who is behind with which follow-up: the list, its numbers, and the day they are seen from (domain section 9, I16).
 
 use crate::app::{TestApp, fresh_database};
+use crate::exceptions_properties::{Dice, SEED};
+use crate::follow_ups::act;
 use crate::given::Hedemora;
 use crate::many::fill;
-use chrono::NaiveDate;
-use kompetens::rules::follow_up::{self, AgeBand, DueFacts, DueStatus};
+use chrono::{DateTime, Days, NaiveDate, Utc};
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::{Jsonb, Text};
+use kompetens::guideline::hedemora;
+use kompetens::rules::calendar;
+use kompetens::rules::follow_up::{self, DueFacts, DueStatus, EntryFacts, FollowUpStatus, Level};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use uuid::Uuid;
 
 /// Every item of a list, page after page.
 fn all(app: &TestApp, path: &str, query: &str) -> Vec<Value> {
@@ -161,132 +169,447 @@ fn as_of_an_earlier_day_it_stands_as_it_stood() {
     }
 }
 
-const STATUSES: [(&str, &str); 7] = [
-    ("upcoming", "upcoming"),
-    ("dueSoon", "dueSoon"),
-    ("overdue", "overdue"),
-    ("completedOnTime", "completedOnTime"),
-    ("completedLate", "completedLate"),
-    ("waived", "waived"),
-    ("cancelled", "cancelled"),
+const STATUSES: [&str; 7] = [
+    "upcoming",
+    "dueSoon",
+    "overdue",
+    "completedOnTime",
+    "completedLate",
+    "waived",
+    "cancelled",
 ];
 
-/// Several hundred events of every kind, each number compared with the list, and each row with the rule.
-#[test]
-fn every_number_of_the_summary_is_that_of_the_list_and_each_row_is_as_the_rule_has_it() {
-    let database = fresh_database();
-    fill(&database, 400, 3, 1);
-    let app = &TestApp::on(&database, 8);
-    app.it_is("2026-09-01T08:00:00Z");
-    let all = rows(app, "");
-    assert!(all.len() > 250, "{}", all.len());
-    let today: NaiveDate = "2026-09-01".parse().unwrap();
-    for row in &all {
-        let stored = app
-            .get(
-                &app.hr(),
-                &format!("/follow-ups/{}", row["id"].as_str().unwrap()),
-            )
-            .expect(200)
-            .body;
-        let facts = DueFacts {
-            status: serde_json::from_value(stored["status"].clone()).unwrap(),
-            due_date: serde_json::from_value(stored["dueDate"].clone()).unwrap(),
-            completed_on: serde_json::from_value(stored["completedOn"].clone()).unwrap(),
-        };
-        let bounds = follow_up::bounds(today, 14);
-        let due_status: DueStatus = serde_json::from_value(row["dueStatus"].clone()).unwrap();
-        assert_eq!(due_status, follow_up::due_status(facts, bounds), "{row}");
-        assert_eq!(
-            row["daysOverdue"].as_i64(),
-            follow_up::days_overdue(facts, bounds)
-        );
+/// What a follow-up was as of a day, worked out by the rules from its whole history.
+#[derive(QueryableByName)]
+struct History {
+    #[diesel(sql_type = Text)]
+    id: String,
+    #[diesel(sql_type = Jsonb)]
+    entries: Value,
+    #[diesel(sql_type = Jsonb)]
+    facts: Value,
+}
+
+impl History {
+    fn all(app: &TestApp) -> BTreeMap<String, History> {
+        let histories: Vec<History> = diesel::sql_query(
+            "select f.id::text as id,
+                jsonb_build_object('level', f.level, 'dueDate', f.due_date, 'status', f.status, 'changedAt', f.status_changed_at,
+                    'createdAt', f.created_at, 'dueSoonDays', v.content -> 'settings' -> 'dueSoonDays') as facts,
+                coalesce((select jsonb_agg(jsonb_build_object('level', n.level, 'carriedOut', n.carried_out, 'conductedOn', n.conducted_on,
+                                                              'recordedAt', n.recorded_at, 'voidedAt', o.voided_at) order by n.number)
+                          from follow_up_entries n left join follow_up_entry_voidings o on o.entry_id = n.id
+                          where n.follow_up_id = f.id), '[]') as entries
+             from follow_ups f join events e on e.id = f.event_id join guideline_versions v on v.id = e.guideline_version_id",
+        )
+        .load(&mut app.database())
+        .expect("the follow-ups");
+        histories
+            .into_iter()
+            .map(|history| (history.id.clone(), history))
+            .collect()
     }
-    let department = &app.get(&app.hr(), "/units?limit=3").body["items"][2]["id"];
-    let department = format!("unitId={}", department.as_str().unwrap());
-    for filter in [
-        "",
-        "asOf=2026-08-01",
-        "dueStatus=overdue",
-        "dueStatus=overdue,completedLate",
-        "kind=training,planningDay",
-        "level=behaviour,results",
-        "guidelineGoal=improveOperations",
-        "dueFrom=2026-01-01&dueTo=2026-12-31",
-        "ageBand=days1To14,daysOver90",
-        &department,
-        &format!("{department}&includeSubtree=false&asOf=2026-05-01"),
-    ] {
-        let listed = rows(app, filter);
-        let numbers = summary(app, filter);
-        let whole = numbers.first().cloned().unwrap_or_default();
-        assert_eq!(
-            whole["followUps"].as_u64().unwrap_or(0),
-            listed.len() as u64,
-            "{filter}"
-        );
-        for (status, member) in STATUSES {
-            assert_eq!(
-                whole[member].as_u64().unwrap_or(0),
-                count(&listed, status) as u64,
-                "{filter} {member}"
-            );
+
+    /// Its due status and days overdue at the end of this day; nothing before it was planned.
+    fn on(&self, day: NaiveDate) -> Option<(DueStatus, Option<i64>)> {
+        let end = calendar::start_of_day(day.succ_opt().unwrap());
+        let moment =
+            |value: &Value| serde_json::from_value::<Option<DateTime<Utc>>>(value.clone()).unwrap();
+        let before = |value: &Value| moment(value).is_some_and(|moment| moment < end);
+        let known = |value: &Value| serde_json::from_value::<NaiveDate>(value.clone()).unwrap();
+        if !before(&self.facts["createdAt"]) {
+            return None;
         }
-        // held events among the rows; every event when it is counted through its follow-ups
-        let mut events: BTreeMap<&str, bool> = BTreeMap::new();
-        for row in &listed {
-            events.insert(row["eventId"].as_str().unwrap(), row["heldOn"].is_string());
-        }
-        let held = events.values().filter(|held| **held).count() as u64;
-        let counted = whole["held"].as_u64().unwrap_or(0);
-        if filter.contains("due") || filter.contains("level") || filter.contains("age") {
-            assert_eq!(counted, held, "{filter}");
-        } else {
-            assert!(counted >= held, "{filter}");
-            assert!(whole["heldWithFollowUp"].as_u64().unwrap_or(0) <= counted);
-        }
-        for (group_by, member) in [
-            ("kind", "kind"),
-            ("responsible", "responsiblePerson"),
-            ("year", "dueDate"),
-        ] {
-            let mut expected: BTreeMap<String, u64> = BTreeMap::new();
-            for row in &listed {
-                let key = row[member].as_str().unwrap();
-                let key = if group_by == "year" { &key[..4] } else { key };
-                *expected.entry(key.to_owned()).or_default() += 1;
-            }
-            let grouped = summary(app, &format!("groupBy={group_by}&{filter}"));
-            let counted: BTreeMap<String, u64> = grouped
-                .iter()
-                .map(|row| {
-                    let key = row["group"].as_object().unwrap();
-                    let key = ["kind", "responsiblePerson", "period"]
-                        .iter()
-                        .find_map(|name| key.get(*name));
-                    (
-                        key.unwrap().as_str().unwrap().to_owned(),
-                        row["followUps"].as_u64().unwrap(),
-                    )
-                })
-                .filter(|(_, count)| *count > 0)
-                .collect();
-            assert_eq!(counted, expected, "{group_by} {filter}");
-        }
-    }
-    let by_age = summary(app, "groupBy=ageBand");
-    for row in &by_age {
-        let band = row["group"]["ageBand"].as_str().unwrap();
-        let listed = rows(app, &format!("ageBand={band}"));
-        assert_eq!(row["overdue"], listed.len(), "{band}");
-        let (since, until) = serde_json::from_value::<AgeBand>(json!(band))
+        let level: Level = serde_json::from_value(self.facts["level"].clone()).unwrap();
+        let entries: Vec<&Value> = self
+            .entries
+            .as_array()
             .unwrap()
-            .days();
-        assert!(
-            listed
-                .iter()
-                .all(|row| (since..=until).contains(&row["daysOverdue"].as_i64().unwrap()))
+            .iter()
+            .filter(|entry| before(&entry["recordedAt"]))
+            .collect();
+        let facts: Vec<EntryFacts> = entries
+            .iter()
+            .map(|entry| EntryFacts {
+                level: serde_json::from_value(entry["level"].clone()).unwrap(),
+                carried_out: serde_json::from_value(entry["carriedOut"].clone()).unwrap(),
+                voided: before(&entry["voidedAt"]),
+            })
+            .collect();
+        let stored: FollowUpStatus = serde_json::from_value(self.facts["status"].clone()).unwrap();
+        let ended = matches!(stored, FollowUpStatus::Waived | FollowUpStatus::Cancelled);
+        let completed = follow_up::completing(level, &facts).map(|index| entries[index]);
+        let status = match completed {
+            _ if ended && before(&self.facts["changedAt"]) => stored,
+            Some(_) => FollowUpStatus::Completed,
+            None => FollowUpStatus::Planned,
+        };
+        let facts = DueFacts {
+            status,
+            due_date: known(&self.facts["dueDate"]),
+            completed_on: completed.map(|entry| known(&entry["conductedOn"])),
+        };
+        let days = self.facts["dueSoonDays"].as_u64().unwrap();
+        let bounds = follow_up::bounds(day, u32::try_from(days).unwrap());
+        Some((
+            follow_up::due_status(facts, bounds),
+            follow_up::days_overdue(facts, bounds),
+        ))
+    }
+}
+
+/// Half of the events get another version, whose "soon" is longer.
+fn another_version(app: &TestApp) {
+    let mut version = serde_json::to_value(hedemora()).unwrap();
+    version["versionLabel"] = json!("Längre varsel");
+    version["settings"]["dueSoonDays"] = json!(40);
+    let id = app
+        .post(&app.hr(), "/guideline-versions", &version)
+        .expect(201)
+        .id();
+    app.database()
+        .batch_execute(&format!(
+            "update events set guideline_version_id = '{id}' where (hashtext(id::text) & 1) = 0"
+        ))
+        .unwrap();
+}
+
+#[test]
+fn as_of_any_day_each_row_is_as_the_rules_have_it_and_every_number_of_the_summary_is_that_of_the_list()
+ {
+    let seed: u64 = std::env::var(SEED).map_or_else(
+        |_| u64::from(Uuid::new_v4().as_fields().0),
+        |seed| seed.parse().expect("a number"),
+    );
+    println!("{SEED}={seed}");
+    let mut dice = Dice(seed);
+    let database = fresh_database();
+    fill(&database, 400, 3, u32::try_from(seed % 10_000).unwrap());
+    let app = &TestApp::on(&database, 8);
+    app.it_is(crate::many::NOW);
+    another_version(app);
+    let histories = History::all(app);
+    let today: NaiveDate = "2026-09-01".parse().unwrap();
+    let units: Vec<String> = all(app, "/units", "")
+        .iter()
+        .map(|unit| unit["id"].as_str().unwrap().to_owned())
+        .collect();
+    for round in 0..24 {
+        let day = match round {
+            0 => today,
+            _ => today - Days::new(dice.roll(900) as u64),
+        };
+        // each filter now and then, several together
+        let mut filter = vec![];
+        if day != today || dice.roll(2) == 0 {
+            filter.push(format!("asOf={day}"));
+        }
+        let mut now_and_then = |dice: &mut Dice, text: String| {
+            if dice.roll(4) == 0 && round > 1 {
+                filter.push(text);
+            }
+        };
+        let status = format!(
+            "dueStatus={},{}",
+            dice.pick(&STATUSES[..3]),
+            dice.pick(&STATUSES[3..])
         );
+        now_and_then(&mut dice, status);
+        let kind = *dice.pick(&["kind=training,planningDay", "kind=other"]);
+        now_and_then(&mut dice, kind.to_owned());
+        now_and_then(&mut dice, "level=behaviour,results".to_owned());
+        let goal = *dice.pick(&["improveOperations", "keepDeveloping"]);
+        now_and_then(&mut dice, format!("guidelineGoal={goal}"));
+        let due = today - Days::new(dice.roll(600) as u64);
+        now_and_then(&mut dice, format!("dueFrom={due}"));
+        now_and_then(&mut dice, format!("dueTo={}", due + Days::new(200)));
+        let unit = dice.pick(&units).clone();
+        now_and_then(&mut dice, format!("unitId={unit}"));
+        if dice.roll(6) == 0 {
+            filter.push("dueStatus=overdue".to_owned());
+            filter.retain(|text| {
+                !text.contains(",completed")
+                    && !text.contains(",waived")
+                    && !text.contains(",cancelled")
+            });
+        }
+        let mut seen = BTreeSet::new();
+        filter.retain(|text| seen.insert(text.split('=').next().unwrap().to_owned()));
+        let filter = filter.join("&");
+
+        let listed = rows(app, &filter);
+        for row in &listed {
+            let expected = histories[row["id"].as_str().unwrap()].on(day);
+            let (due_status, overdue) =
+                expected.unwrap_or_else(|| panic!("{filter}: {row} was planned later"));
+            assert_eq!(row["dueStatus"], json!(due_status), "{filter}: {row}");
+            assert_eq!(row["daysOverdue"].as_i64(), overdue, "{filter}: {row}");
+        }
+        if filter.is_empty() || filter == format!("asOf={day}") {
+            let planned = histories
+                .values()
+                .filter(|history| history.on(day).is_some());
+            assert_eq!(listed.len(), planned.count(), "{filter}");
+        }
+        let numbers = summary(app, &filter);
+        assert_eq!(numbers.len(), 1, "{filter}");
+        expect_numbers(&numbers[0], &listed, &filter);
+        for group_by in [
+            "unit",
+            "kind",
+            "responsible",
+            "goal",
+            "businessGoal",
+            "year",
+            "tertial",
+            "month",
+            "ageBand",
+        ] {
+            let groups = summary(app, &format!("groupBy={group_by}&{filter}"));
+            // a few groups of each: the list with the group as a filter too
+            for _ in 0..2.min(groups.len()) {
+                let group = dice.pick(&groups);
+                if let Some(narrowed) = narrowed(&filter, &group["group"]) {
+                    expect_numbers(group, &rows(app, &narrowed), &narrowed);
+                }
+            }
+            // those that are in one group each add up
+            if ["kind", "responsible", "year", "tertial", "month"].contains(&group_by) {
+                let sum: u64 = groups
+                    .iter()
+                    .map(|row| row["followUps"].as_u64().unwrap())
+                    .sum();
+                assert_eq!(sum, listed.len() as u64, "{group_by} {filter}");
+            }
+        }
+    }
+}
+
+/// The numbers of follow-ups are those of the list; of held events, at least those that the list shows.
+fn expect_numbers(numbers: &Value, listed: &[Value], filter: &str) {
+    assert_eq!(numbers["followUps"], listed.len(), "{filter}");
+    for status in STATUSES {
+        assert_eq!(numbers[status], count(listed, status), "{filter} {status}");
+    }
+    let held: BTreeSet<&str> = listed
+        .iter()
+        .filter(|row| row["heldOn"].is_string())
+        .map(|row| row["eventId"].as_str().unwrap())
+        .collect();
+    let [counted, with_follow_up] =
+        ["held", "heldWithFollowUp"].map(|name| numbers[name].as_u64().unwrap() as usize);
+    let by_follow_ups = ["dueStatus", "level", "due", "age", "responsible"]
+        .iter()
+        .any(|name| filter.contains(name));
+    if by_follow_ups {
+        assert_eq!(counted, held.len(), "{filter}");
+    } else {
+        assert!(counted >= held.len(), "{filter}");
+        let standing: BTreeSet<&str> = listed
+            .iter()
+            .filter(|row| row["heldOn"].is_string() && row["dueStatus"] != "cancelled")
+            .map(|row| row["eventId"].as_str().unwrap())
+            .collect();
+        assert_eq!(with_follow_up, standing.len(), "{filter}");
+    }
+}
+
+/// The filter of the list that shows what a group counts; `None` where the filter says something of the same already.
+fn narrowed(filter: &str, group: &Value) -> Option<String> {
+    let text = |name: &str| group[name].as_str();
+    let mut more = vec![];
+    for (member, parameter) in [
+        ("unitId", "unitId"),
+        ("kind", "kind"),
+        ("guidelineGoal", "guidelineGoal"),
+        ("businessGoalId", "businessGoalId"),
+        ("responsiblePerson", "responsiblePerson"),
+        ("ageBand", "ageBand"),
+        ("from", "dueFrom"),
+        ("to", "dueTo"),
+    ] {
+        if let Some(value) = text(member) {
+            more.push((parameter, value));
+        }
+    }
+    let mut narrowed: Vec<String> = filter
+        .split('&')
+        .filter(|text| !text.is_empty())
+        .map(str::to_owned)
+        .collect();
+    for (parameter, value) in more {
+        let there = narrowed
+            .iter()
+            .any(|text| text.starts_with(&format!("{parameter}=")));
+        // a period is cut to what was asked for already, a unit lies within it; of goals and kinds one of several is another filter
+        match parameter {
+            "dueFrom" | "dueTo" | "unitId" => {
+                narrowed.retain(|text| !text.starts_with(&format!("{parameter}=")));
+            }
+            "kind" => narrowed.retain(|text| !text.starts_with("kind=")),
+            _ if there => return None,
+            _ => {}
+        }
+        narrowed.push(format!("{parameter}={value}"));
+    }
+    Some(narrowed.join("&"))
+}
+
+/// Weeks in which people plan, hold, follow up, void, waive, cancel, close and reopen as it comes; what was seen each evening is what the
+/// status shows as of that day, for ever.
+#[test]
+fn what_was_seen_on_an_evening_is_what_stands_as_of_that_day_afterwards() {
+    let seed: u64 = std::env::var(SEED).map_or_else(
+        |_| u64::from(Uuid::new_v4().as_fields().0),
+        |seed| seed.parse().expect("a number"),
+    );
+    println!("{SEED}={seed}");
+    let mut dice = Dice(seed);
+    let hedemora = Hedemora::new();
+    let (app, planner, hr) = (&hedemora.app, &hedemora.planner, &hedemora.hr);
+    app.it_is("2026-10-01T08:00:00Z");
+    let mut events: Vec<String> = (0..3).map(|_| hedemora.confirmed()).collect();
+    events.push(hedemora.ready());
+    let evening = |query: &str| {
+        (
+            rows(app, query),
+            summary(app, query),
+            summary(app, &format!("groupBy=unit&{query}")),
+        )
+    };
+    let mut seen = vec![];
+    let mut done: BTreeMap<&str, usize> = BTreeMap::new();
+    // the night to winter time lies in between
+    let first: NaiveDate = "2026-10-01".parse().unwrap();
+    for day in first.iter_days().take(40) {
+        for hour in [7, 12] {
+            app.it_is(&format!("{day}T{hour:02}:00:00Z"));
+            let event = dice.pick(&events).clone();
+            let follow_ups = hedemora.follow_ups(&event);
+            let change = |status: &str| {
+                let mut body = json!({"status": status, "reason": "Det blev så."});
+                if status == "held" {
+                    body["actualParticipants"] = json!({"total": 9});
+                }
+                app.change_status(hr, &event, &body).status
+            };
+            let action = *dice.pick(&[
+                "plan", "hold", "entry", "entry", "void", "waive", "cancel", "close", "reopen",
+                "late",
+            ]);
+            let on = follow_ups.get(dice.roll(follow_ups.len().max(1)));
+            let path = on.map(|on| format!("/follow-ups/{}", on["id"].as_str().unwrap()));
+            let status = match (action, path) {
+                ("plan", _) => {
+                    let due = day + Days::new(dice.roll(20) as u64);
+                    let body = json!({"level": "behaviour", "method": "interview", "responsiblePerson": "person-planner", "dueDate": due});
+                    app.post(planner, &format!("/events/{event}/follow-ups"), &body)
+                        .status
+                }
+                ("hold" | "reopen", _) => change("held"),
+                ("close", _) => change("closed"),
+                // now and then
+                ("cancel", _) if dice.roll(4) > 0 => continue,
+                ("cancel", Some(path)) => act(app, hr, &path, "cancellation", "Inte nu.").status,
+                ("late", Some(path)) => {
+                    let due = json!({"dueDate": day - Days::new(2)});
+                    // today's due date counts as of every day, so only before anything is seen
+                    if seen.is_empty() {
+                        app.patch(planner, &path, &due).status
+                    } else {
+                        continue;
+                    }
+                }
+                ("waive", Some(path)) => {
+                    act(app, hr, &path, "waiver", "Gruppen har upphört.").status
+                }
+                ("entry", Some(path)) => {
+                    let level = *dice.pick(&["learning", "behaviour", "results"]);
+                    let entry =
+                        json!({"conductedOn": day, "level": level, "carriedOut": "asPlanned"});
+                    app.post(hr, &format!("{path}/entries"), &entry).status
+                }
+                ("void", Some(path)) => {
+                    let entries = app
+                        .get(hr, &format!("{path}/entries?limit=100"))
+                        .expect(200)
+                        .body;
+                    let entries = entries["items"].as_array().unwrap().clone();
+                    if entries.is_empty() {
+                        continue;
+                    }
+                    let entry = dice.pick(&entries)["id"].as_str().unwrap();
+                    act(
+                        app,
+                        hr,
+                        &format!("{path}/entries/{entry}"),
+                        "voiding",
+                        "Fel.",
+                    )
+                    .status
+                }
+                _ => continue,
+            };
+            if status < 300 {
+                *done.entry(action).or_default() += 1;
+            }
+        }
+        app.it_is(&format!("{day}T21:45:00Z"));
+        seen.push((day, evening("")));
+    }
+    for action in ["plan", "hold", "entry"] {
+        assert!(done.contains_key(action), "{done:?}");
+    }
+    app.it_is("2027-03-01T08:00:00Z");
+    for (day, then) in seen {
+        let now = evening(&format!("asOf={day}"));
+        let lately = |rows: &[Value]| -> Vec<Value> {
+            let mut rows = rows.to_vec();
+            // where the event is in its life is shown as it is now
+            rows.iter_mut()
+                .for_each(|row| row["eventStatus"] = Value::Null);
+            rows
+        };
+        assert_eq!(lately(&now.0), lately(&then.0), "{day} {done:?}");
+        assert_eq!((now.1, now.2), (then.1, then.2), "{day} {done:?}");
+    }
+}
+
+#[test]
+fn the_csv_has_every_row_of_the_list_however_many_there_are() {
+    let database = fresh_database();
+    fill(&database, 3_000, 3, 7);
+    let app = &TestApp::on(&database, 8);
+    app.it_is(crate::many::NOW);
+    for query in [
+        "",
+        "sort=-dueDate&level=behaviour,results,learning&asOf=2026-08-01",
+    ] {
+        let path = format!("/follow-up-status?{query}");
+        let csv = |method| {
+            app.send(&app.hr(), method, &path, &[("Accept", "text/csv")], None)
+                .expect(200)
+        };
+        let reply = csv("GET");
+        assert_eq!(
+            reply.header("Content-Type"),
+            Some("text/csv; charset=utf-8")
+        );
+        assert_eq!(reply.header("Cache-Control"), Some("private, no-cache"));
+        let lines: Vec<&str> = reply.text.lines().collect();
+        assert!(lines[0].ends_with(",eventId,id"), "{}", lines[0]);
+        let ids: Vec<&str> = lines[1..]
+            .iter()
+            .map(|line| line.rsplit(',').next().unwrap())
+            .collect();
+        let listed = rows(app, query);
+        let listed: Vec<&str> = listed
+            .iter()
+            .map(|row| row["id"].as_str().unwrap())
+            .collect();
+        assert!(ids.len() > 1_500, "{}", ids.len());
+        assert_eq!(ids, listed, "{query}");
+        assert_eq!(csv("HEAD").text, "");
     }
 }
 
@@ -294,6 +617,14 @@ fn every_number_of_the_summary_is_that_of_the_list_and_each_row_is_as_the_rule_h
 fn what_no_status_can_be_asked_of_is_refused_by_name() {
     let hedemora = Hedemora::new();
     let app = &hedemora.app;
+    for path in ["/statistics/events", "/statistics/goals"] {
+        let unknown = format!("{path}?unitId=0190a000-0000-7000-8000-0000000fffff");
+        let refused = app
+            .get(&hedemora.hr, &unknown)
+            .expect_problem(400, "invalid-parameter");
+        assert_eq!(refused.faults(), ["unitId"]);
+        assert_eq!(refused.body["errors"][0]["code"], "unknown-unit");
+    }
     for path in ["/follow-up-status", "/follow-up-status/summary"] {
         for (query, parameter) in [
             ("dueFrom=2026-10-02&dueTo=2026-10-01", "dueTo"),
@@ -319,7 +650,6 @@ fn the_csv_for_excel_has_its_mark_semicolons_crlf_and_no_formula() {
     let hedemora = Hedemora::new();
     let app = &hedemora.app;
     let (event, _) = held(&hedemora, "2026-10-20");
-    use diesel::connection::SimpleConnection;
     app.database()
         .batch_execute(&format!(
             "update events set title = '=HYPERLINK(\"x\"); Åsa \"Ö\"' where id = '{event}'"
@@ -358,7 +688,11 @@ fn the_csv_for_excel_has_its_mark_semicolons_crlf_and_no_formula() {
         ("2026-10-20", "dueSoon", "Bildningsförvaltningen")
     );
     let plain = csv("/follow-up-status/summary?groupBy=unit");
-    assert!(plain.text.starts_with("group,name,held,"), "{}", plain.text);
+    assert!(
+        plain.text.starts_with("unitId,unitName,held,"),
+        "{}",
+        plain.text
+    );
     assert!(
         plain.text.contains(",Bildningsförvaltningen,1,"),
         "{}",

@@ -2,7 +2,13 @@
 
 use crate::app::{Caller, Reply, TestApp};
 use crate::given::Hedemora;
+use diesel::connection::{AnsiTransactionManager, TransactionManager};
+use diesel::pg::PgConnection;
+use kompetens::follow_ups::entries;
+use kompetens::http::call::Call;
+use kompetens::identity::{Actor, Identity};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 fn follow_up(due_date: Option<&str>) -> Value {
     json!({"level": "behaviour", "method": "interview", "responsiblePerson": "person-planner", "dueDate": due_date})
@@ -221,7 +227,7 @@ fn entry(level: &str) -> Value {
 }
 
 /// Takes an action on something at its present revision.
-fn act(app: &TestApp, caller: &Caller, path: &str, action: &str, reason: &str) -> Reply {
+pub fn act(app: &TestApp, caller: &Caller, path: &str, action: &str, reason: &str) -> Reply {
     let etag = app
         .get(caller, path)
         .header("ETag")
@@ -559,4 +565,58 @@ fn of_an_entry_and_a_waiver_at_once_one_wins_and_two_entries_complete_once() {
         ),
         0
     );
+
+    // without the lock both are done: of a waiver and an entry that came meanwhile, the waiver is lost
+    let follow_up = hedemora.plan_follow_up(&event).id();
+    let begin = || {
+        let mut conn = hedemora.app.database();
+        AnsiTransactionManager::begin_transaction(&mut conn).expect("a transaction");
+        conn
+    };
+    let read = |conn: &mut PgConnection| {
+        let id: Uuid = follow_up.parse().expect("an id");
+        let stored = kompetens::follow_ups::queries::find(conn, id).expect("a follow-up");
+        let event = kompetens::events::queries::load(conn, stored.event_id).expect("an event");
+        (event, stored)
+    };
+    let mut first = begin();
+    let (of_event, before) = read(&mut first);
+    let grounds = serde_json::from_value(json!({"reason": "Hinns inte."})).unwrap();
+    kompetens::follow_ups::waive(&mut first, &call_of_hr(), (&of_event, &before), &grounds)
+        .expect("it is waived");
+    std::thread::scope(|scope| {
+        let second = scope.spawn(|| {
+            let mut second = begin();
+            let (of_event, before) = read(&mut second);
+            let new = serde_json::from_value(entry("results")).unwrap();
+            let on = (&of_event, &before);
+            entries::write(&mut second, &call_of_hr(), Uuid::now_v7(), on, &new)
+                .expect("it is written");
+            AnsiTransactionManager::commit_transaction(&mut second).expect("it commits");
+        });
+        let waits = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+        while hedemora.app.count(waits) == 0 {
+            assert!(!second.is_finished(), "one waits for the other");
+        }
+        AnsiTransactionManager::commit_transaction(&mut first).expect("it commits");
+        second.join().expect("no panic");
+    });
+    let stored = hedemora
+        .app
+        .get(&hedemora.hr, &format!("/follow-ups/{follow_up}"));
+    assert_eq!(
+        (&stored.body["status"], &stored.body["revision"]),
+        (&json!("completed"), &json!(2)),
+        "the waiver is lost, though it was answered"
+    );
+}
+
+fn call_of_hr() -> Call {
+    let identity = Identity {
+        person_ref: "person-hr".to_owned(),
+        roles: [].into(),
+        units: [].into(),
+    };
+    let now = "2026-10-06T08:00:00Z".parse().expect("a moment");
+    Call::new(Actor::Person(identity), now, &Uuid::now_v7().to_string())
 }

@@ -125,8 +125,8 @@ from made where pg_temp.r(i, 29) < 0.6;
 insert into follow_ups (id, event_id, revision, level, method, due_date, responsible_person, status, completing_entry_id, completed_on,
     status_changed_by, status_changed_at, created_at, updated_at)
 select pg_temp.id(19, i), id, 1, level, 'interview', ends::date + 90, 'person-' || lpad(person::text, 4, '0'), follow_up,
-    case when follow_up = 'completed' then pg_temp.id(22, i * 2) end, case when follow_up = 'completed' then ends::date + 60 + (i % 60)::integer end,
-    case when follow_up <> 'planned' then 'person-0000' end, case when follow_up <> 'planned' then ends + interval '100 days' end, day, day
+    case when follow_up = 'completed' then pg_temp.id(22, i * 2) end, case when follow_up = 'completed' then least(ends::date + 60 + (i % 60)::integer, {now}::date) end,
+    case when follow_up <> 'planned' then 'person-0000' end, case when follow_up <> 'planned' then least(ends + interval '100 days', {now}) end, day, day
 from (
     select *, pg_temp.pick('{reaction,learning,behaviour,results}', pg_temp.r(i, 30)) as level,
         case when status = 'closed' then 'completed' when status = 'cancelled' then 'cancelled'
@@ -137,7 +137,7 @@ from (
 -- the entry that completes it, and to some a later one, now and then voided
 insert into follow_up_entries (id, follow_up_id, number, conducted_on, level, carried_out, goal_effects, individual_effect, operation_effect, resident_effect,
     knowledge_sharing, lessons, author, recorded_at)
-select pg_temp.id(22, i * 2 + nth), pg_temp.id(19, i), 1 + nth, ends::date + 60 + (i % 60)::integer + nth * 10, level, 'asPlanned',
+select pg_temp.id(22, i * 2 + nth), pg_temp.id(19, i), 1 + nth, least(ends::date + 60 + (i % 60)::integer + nth * 10, {now}::date), level, 'asPlanned',
     case when seen < 0.6 then jsonb_build_array(jsonb_build_object('effect', pg_temp.pick('{none,some,full,tooEarly}', seen / 0.6), 'evidence', 'Vi ser det.',
         'goalId', case when i % 3 = 0 then pg_temp.id(4, unit)::text else pg_temp.pick('{improveOperations,growCommitment,keepDeveloping}', pg_temp.r(i, 42)) end)) else '[]' end,
     case when pg_temp.r(i + nth, 43) < 0.5 then jsonb_build_object('effect', pg_temp.pick('{none,some,full,tooEarly}', pg_temp.r(i + nth, 44)), 'evidence', 'Enkät.') end,
@@ -145,7 +145,7 @@ select pg_temp.id(22, i * 2 + nth), pg_temp.id(19, i), 1 + nth, ends::date + 60 
     case when pg_temp.r(i + nth, 47) < 0.5 then jsonb_build_object('effect', pg_temp.pick('{none,some,full,tooEarly}', pg_temp.r(i + nth, 48)), 'evidence', 'Samtal.') end,
     case when pg_temp.r(i + nth, 49) < 0.3 then 'Berättat på arbetsplatsträff.' end,
     case when pg_temp.r(i + nth, 50) < 0.6 then 'Öva på ' || pg_temp.pick('{bemötande,dokumentation,lyftteknik,matematik,samtal,turordning}', pg_temp.r(i + nth, 51)) || ' i grupp.' end,
-    'person-0000', ends + interval '100 days' + nth * interval '10 days'
+    'person-0000', least(ends + interval '100 days' + nth * interval '10 days', {now})
 from (
     select f.level, m.*, nth, pg_temp.r(m.i + nth, 41) as seen
     from made m join follow_ups f on f.id = pg_temp.id(19, m.i) cross join generate_series(0, case when pg_temp.r(m.i, 40) < 0.1 then 1 else 0 end) nth

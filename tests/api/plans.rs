@@ -9,7 +9,7 @@ use crate::many;
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, PgConnection};
 use kompetens::rules::access::Role;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 const EVENTS: u32 = 200_000;
@@ -126,6 +126,12 @@ fn no_list_reads_a_growing_table_from_end_to_end() {
         "0190b001-0000-7000-8000-000000000009",
     );
     let manager = app.person("person-0007", &[Role::UnitManager], &[unit]);
+    let auditor = app.person("person-0002", &[Role::Auditor], &[]);
+    let calendar = |body: &Value| {
+        let made = app.post(&manager, "/calendar-feeds", body).expect(201);
+        let address = made.body["address"].as_str().expect("an address");
+        address.to_owned()
+    };
     let event = "0190b010-0000-7000-8000-0000000003e8";
     let goal = "0190b004-0000-7000-8000-000000000009";
     let mut faults = Vec::new();
@@ -229,6 +235,78 @@ fn no_list_reads_a_growing_table_from_end_to_end() {
         (
             &hr,
             "/statistics/goals?from=2026-08-01&to=2026-08-31".to_owned(),
+        ),
+        (&hr, "/follow-up-status".to_owned()),
+        (&hr, "/follow-up-status?sort=-dueDate&limit=100".to_owned()),
+        (&hr, "/follow-up-status?dueStatus=overdue".to_owned()),
+        (
+            &hr,
+            "/follow-up-status?dueStatus=dueSoon,upcoming".to_owned(),
+        ),
+        (&hr, "/follow-up-status?asOf=2026-03-31".to_owned()),
+        (
+            &hr,
+            "/follow-up-status?asOf=2026-03-31&dueStatus=completedLate".to_owned(),
+        ),
+        (
+            &hr,
+            "/follow-up-status?dueFrom=2026-08-01&dueTo=2026-08-31".to_owned(),
+        ),
+        (&hr, "/follow-up-status?ageBand=days1To14".to_owned()),
+        (
+            &hr,
+            "/follow-up-status?responsiblePerson=person-0007".to_owned(),
+        ),
+        (&hr, "/follow-up-status?kind=conference".to_owned()),
+        (&hr, format!("/follow-up-status?businessGoalId={goal}")),
+        (&manager, "/follow-up-status".to_owned()),
+        (&hr, format!("/follow-up-status?unitId={department}")),
+        (&manager, "/follow-up-status/summary".to_owned()),
+        (
+            &manager,
+            "/follow-up-status/summary?groupBy=responsible".to_owned(),
+        ),
+        (
+            &manager,
+            "/follow-up-status/summary?asOf=2026-03-31&groupBy=goal".to_owned(),
+        ),
+        (
+            &hr,
+            "/follow-up-status/summary?dueStatus=dueSoon,upcoming&groupBy=unit".to_owned(),
+        ),
+        (
+            &hr,
+            "/follow-up-status/summary?ageBand=days1To14&groupBy=ageBand".to_owned(),
+        ),
+        (
+            &hr,
+            "/follow-up-status/summary?dueFrom=2026-08-01&dueTo=2026-08-31&groupBy=kind".to_owned(),
+        ),
+        (&hr, "/decision-reports".to_owned()),
+        (
+            &hr,
+            "/decision-reports?from=2026-08-01&to=2026-08-31".to_owned(),
+        ),
+        (&hr, "/changes".to_owned()),
+        (&hr, "/changes?after=9000".to_owned()),
+        (&auditor, "/audit-entries".to_owned()),
+        (&auditor, "/audit-entries?resourceType=event".to_owned()),
+        (&auditor, format!("/audit-entries?resourceId={event}")),
+        (&auditor, format!("/audit-entries?eventId={event}")),
+        (&auditor, "/audit-entries?actor=person-0007".to_owned()),
+        (&auditor, "/audit-entries?requestId=request-4711".to_owned()),
+        (
+            &auditor,
+            "/audit-entries?from=2026-08-01&to=2026-08-31".to_owned(),
+        ),
+        (&hr, "/external-events/hr-system/HR-4710".to_owned()),
+        (
+            &Caller(None),
+            calendar(&json!({"name": "Enheten", "unitId": unit})),
+        ),
+        (
+            &Caller(None),
+            calendar(&json!({"name": "Mina", "personRef": "person-0007"})),
         ),
     ] {
         check(caller, &path);

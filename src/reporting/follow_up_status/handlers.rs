@@ -1,7 +1,7 @@
 //! The follow-up status over HTTP, as JSON and CSV.
 
-use actix_web::get;
 use actix_web::web::Data;
+use actix_web::{Either, HttpResponse, get};
 use diesel::pg::PgConnection;
 use serde::{Deserialize, Serialize};
 use utoipa::IntoParams;
@@ -17,8 +17,10 @@ use crate::http::answer::Answer;
 use crate::http::call::{Call, Query};
 use crate::http::csv::{self, WantsCsv};
 use crate::http::paging::{Paging, PagingParameters};
+use crate::http::parameters::expect_order;
 use crate::identity::permitted;
 use crate::organisation::units;
+use crate::reporting::statistics::handlers as statistics;
 use crate::rules::access::{self, Action, Reach, Reading};
 use crate::{page_of, sort_by};
 
@@ -66,7 +68,9 @@ pub fn configure(config: &mut ServiceConfig) {
 ///
 /// One row for each follow-up of the caller's units, as of a day: what its due date meant, whose it is, and what event it is of. As of an
 /// earlier day, the times of creation, holding, completion, voiding, waiving and cancelling count as they were then, with today's due date,
-/// level, units and responsible person. As CSV with `Accept: text/csv`: then all that match, up to 10,000, and not a page.
+/// level, units and responsible person. As CSV with `Accept: text/csv` all that match, in this order and not a page: sent as they are read,
+/// 1,000 at a time, so what changes meanwhile may be missing or stand twice. If the database fails on the way, the connection is closed
+/// before the end of the body, and the export is to be asked for again.
 #[utoipa::path(
     tag = "reports",
     params(FollowUpStatusFilter, SortParameter, PagingParameters),
@@ -83,29 +87,30 @@ async fn list_follow_up_status(
     Query(order): Query<SortParameter>,
     paging: Paging,
     WantsCsv(as_csv): WantsCsv,
-) -> Result<Answer, Error> {
+) -> Result<Either<Answer, HttpResponse>, Error> {
     judge(&call, &filter)?;
-    let window = if as_csv {
-        paging.everything()
-    } else {
-        paging.clone()
-    };
     let (excel, descending) = (filter.excel, order.sort.is_descending());
-    let rows = db
-        .report(move |conn| {
-            let reach = reach(conn, &call, &filter)?;
-            let asked = Asked {
-                filter: &filter,
-                reach: &reach,
-                now: call.now,
-            };
-            queries::list(conn, &asked, descending, &window)
-        })
-        .await?;
+    let read = move |window: Paging| {
+        let (db, call, filter) = (db.clone(), call.clone(), filter.clone());
+        async move {
+            db.report(move |conn| {
+                let asked = Asked {
+                    filter: &filter,
+                    reach: &reach(conn, &call, &filter)?,
+                    now: call.now,
+                };
+                queries::list(conn, &asked, descending, &window)
+            })
+            .await
+        }
+    };
+    let key = |row: &FollowUpStatusRow| (row.due_date, row.id);
     if as_csv {
-        return csv::answer(&COLUMNS, rows.0.iter().map(cells), excel);
+        let table = csv::stream(&COLUMNS, cells, excel, paging, key, read).await?;
+        return Ok(Either::Right(table));
     }
-    FollowUpStatusPage::answer(&paging, rows, |row| (row.due_date, row.id))
+    let rows = read(paging.clone()).await?;
+    FollowUpStatusPage::answer(&paging, rows, key).map(Either::Left)
 }
 
 const COLUMNS: [&str; 18] = [
@@ -165,7 +170,8 @@ fn name(value: &impl Serialize) -> String {
 ///
 /// How many follow-ups of the list with the same filter are upcoming, due soon, overdue, done on time or late, waived or cancelled, and how
 /// many of their events were held, how, and are yet to be marked so. With `groupBy` a row for each group: an event of two units or goals
-/// counts in both; by unit with `includeSubtree` in those above too.
+/// counts in both; by unit with `includeSubtree` in those above too, as far as `unitId` asks for them. The numbers of follow-ups are those
+/// of the list with the row's group as a filter too.
 #[utoipa::path(
     tag = "reports",
     params(FollowUpStatusFilter, GroupByParameter, PagingParameters),
@@ -184,130 +190,60 @@ async fn get_follow_up_summary(
     WantsCsv(as_csv): WantsCsv,
 ) -> Result<Answer, Error> {
     judge(&call, &filter)?;
-    let excel = filter.excel;
+    let (excel, due_from, due_to) = (filter.excel, filter.due_from, filter.due_to);
     let mut rows = db
         .report(move |conn| {
-            let reach = reach(conn, &call, &filter)?;
             let asked = Asked {
                 filter: &filter,
-                reach: &reach,
+                reach: &reach(conn, &call, &filter)?,
                 now: call.now,
             };
             queries::summary(conn, &asked, grouping.group_by)
         })
         .await?;
-    rows.sort_by_key(key);
-    if as_csv {
-        return csv::answer(&SUMMARY_COLUMNS, rows.iter().map(summary_cells), excel);
+    for row in &mut rows {
+        row.group.date(due_from, due_to);
     }
-    let total = paging.include_total.then_some(rows.len() as i64);
-    let after: Option<(String, Uuid)> = paging.after()?;
-    let window = rows
-        .into_iter()
-        .filter(|row| after.as_ref().is_none_or(|(last, _)| key(row) > *last))
-        .skip(usize::try_from(paging.offset()).map_err(Error::internal)?)
-        .take(usize::try_from(paging.rows()).map_err(Error::internal)?)
-        .collect();
-    FollowUpSummaryPage::answer(&paging, (window, total), |row| (key(row), Uuid::nil()))
-}
-
-const SUMMARY_COLUMNS: [&str; 15] = [
-    "group",
-    "name",
-    "held",
-    "heldWithFollowUp",
-    "heldExcepted",
-    "heldWithoutPlan",
-    "endedNotHeld",
-    "followUps",
-    "upcoming",
-    "dueSoon",
-    "overdue",
-    "completedOnTime",
-    "completedLate",
-    "waived",
-    "cancelled",
-];
-
-fn summary_cells(row: &FollowUpSummaryRow) -> Vec<String> {
-    let group = &row.group;
-    let named = [
-        &group.unit_name,
-        &group.business_goal_title,
-        &group.responsible_name,
-    ];
-    let named = named.into_iter().flatten().next().cloned();
-    let numbers = [
-        row.held,
-        row.held_with_follow_up,
-        row.held_excepted,
-        row.held_without_plan,
-        row.ended_not_held,
-        row.follow_ups,
-        row.upcoming,
-        row.due_soon,
-        row.overdue,
-        row.completed_on_time,
-        row.completed_late,
-        row.waived,
-        row.cancelled,
-    ];
-    [counted(row), named.unwrap_or_default()]
-        .into_iter()
-        .chain(numbers.iter().map(i64::to_string))
-        .collect()
-}
-
-/// The order of the rows: by what they count, age bands from the youngest.
-fn key(row: &FollowUpSummaryRow) -> String {
-    let band = row.group.age_band;
-    band.map_or_else(|| counted(row), |band| format!("{:03}", band.days().0))
-}
-
-/// What the row counts.
-fn counted(row: &FollowUpSummaryRow) -> String {
-    let group = &row.group;
-    let keys = [
-        group.period.clone(),
-        group.unit_id.map(|id| id.to_string()),
-        group.kind.map(|kind| name(&kind)),
-        group.guideline_goal.clone(),
-        group.business_goal_id.map(|id| id.to_string()),
-        group.responsible_person.clone(),
-        group.age_band.map(|band| name(&band)),
-    ];
-    keys.into_iter().flatten().next().unwrap_or_default()
+    rows.sort_by_cached_key(|row| row.group.key());
+    if as_csv {
+        let by = grouping.group_by.map(SummaryGroupBy::of_statistics);
+        let groups = by.map(statistics::columns).unwrap_or_default();
+        let columns: Vec<&str> = groups
+            .iter()
+            .copied()
+            .chain(FollowUpSummaryRow::NUMBERS)
+            .collect();
+        let cells = rows.iter().map(|row| {
+            let group = by
+                .map(|by| statistics::cells(by, &row.group))
+                .unwrap_or_default();
+            let numbers = row.numbers().map(|number| number.to_string());
+            group
+                .into_iter()
+                .map(Option::unwrap_or_default)
+                .chain(numbers)
+                .collect()
+        });
+        return csv::answer(&columns, cells, excel);
+    }
+    let rows = statistics::window(&paging, rows, |row| row.group.key())?;
+    FollowUpSummaryPage::answer(&paging, rows, |row| (row.group.key(), Uuid::nil()))
 }
 
 /// 400 for what no status can be asked of.
 fn judge(call: &Call, filter: &FollowUpStatusFilter) -> Result<(), Error> {
-    if filter
-        .due_from
-        .zip(filter.due_to)
-        .is_some_and(|(from, to)| to < from)
-    {
-        let detail = Text::new(
-            "dueTo får inte ligga före dueFrom.",
-            "dueTo may not be before dueFrom.",
-        );
-        return Err(wrong("dueTo", "ends-before-start", detail));
-    }
+    expect_order(("dueFrom", filter.due_from), ("dueTo", filter.due_to))?;
     if filter.as_of.is_some_and(|day| day > call.today()) {
-        let detail = Text::new(
-            "asOf är i dag eller en tidigare dag. Utelämna den för att se läget nu.",
-            "asOf is today or an earlier day. Leave it out to see how it stands now.",
-        );
-        return Err(wrong("asOf", "in-the-future", detail));
+        return Err(Error::new(Code::InvalidParameter).with(FieldError {
+            at: At::Parameter("asOf".to_owned()),
+            code: "in-the-future".to_owned(),
+            detail: Text::new(
+                "asOf är i dag eller en tidigare dag. Utelämna den för att se läget nu.",
+                "asOf is today or an earlier day. Leave it out to see how it stands now.",
+            ),
+        }));
     }
     Ok(())
-}
-
-fn wrong(parameter: &str, code: &str, detail: Text) -> Error {
-    Error::new(Code::InvalidParameter).with(FieldError {
-        at: At::Parameter(parameter.to_owned()),
-        code: code.to_owned(),
-        detail,
-    })
 }
 
 /// What the caller may see of it, once the units that are asked for are known to exist.
@@ -318,12 +254,6 @@ fn reach(
 ) -> Result<Reach, Error> {
     let asker = call.asker(conn)?;
     permitted(&asker, Action::List(Reading::Reports))?;
-    if let Some(asked) = &filter.unit_id {
-        let known = units::queries::known(conn, asked)?;
-        if asked.iter().any(|id| !known.contains(id)) {
-            let code = Code::UnknownUnit;
-            return Err(wrong("unitId", code.as_str(), code.advice()));
-        }
-    }
+    units::queries::expect_known(conn, filter.unit_id.as_deref())?;
     Ok(access::reach(&asker, Reading::Reports))
 }

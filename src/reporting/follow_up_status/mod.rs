@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::statistics::Group;
+use super::statistics::{Group, GroupBy};
 use crate::rules::follow_up::{AgeBand, DueStatus, Level, Method};
 use crate::rules::lifecycle::EventStatus;
 use crate::rules::scope::EventKind;
@@ -130,6 +130,44 @@ pub struct FollowUpSummaryRow {
     pub cancelled: i64,
 }
 
+impl FollowUpSummaryRow {
+    /// The names of the numbers, in their order.
+    pub const NUMBERS: [&'static str; 13] = [
+        "held",
+        "heldWithFollowUp",
+        "heldExcepted",
+        "heldWithoutPlan",
+        "endedNotHeld",
+        "followUps",
+        "upcoming",
+        "dueSoon",
+        "overdue",
+        "completedOnTime",
+        "completedLate",
+        "waived",
+        "cancelled",
+    ];
+
+    /// The numbers, in the same order.
+    pub fn numbers(&self) -> [i64; 13] {
+        [
+            self.held,
+            self.held_with_follow_up,
+            self.held_excepted,
+            self.held_without_plan,
+            self.ended_not_held,
+            self.follow_ups,
+            self.upcoming,
+            self.due_soon,
+            self.overdue,
+            self.completed_on_time,
+            self.completed_late,
+            self.waived,
+            self.cancelled,
+        ]
+    }
+}
+
 /// What rows of the summary are counted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -152,6 +190,23 @@ pub enum SummaryGroupBy {
     Responsible,
     /// How long they have been overdue; those that are not are in no row.
     AgeBand,
+}
+
+impl SummaryGroupBy {
+    /// The grouping of the same name of statistics.
+    pub fn of_statistics(self) -> GroupBy {
+        match self {
+            SummaryGroupBy::Year => GroupBy::Year,
+            SummaryGroupBy::Tertial => GroupBy::Tertial,
+            SummaryGroupBy::Month => GroupBy::Month,
+            SummaryGroupBy::Unit => GroupBy::Unit,
+            SummaryGroupBy::Kind => GroupBy::Kind,
+            SummaryGroupBy::Goal => GroupBy::Goal,
+            SummaryGroupBy::BusinessGoal => GroupBy::BusinessGoal,
+            SummaryGroupBy::Responsible => GroupBy::Responsible,
+            SummaryGroupBy::AgeBand => GroupBy::AgeBand,
+        }
+    }
 }
 
 /// Which follow-ups; several values of one parameter are separated by commas.

@@ -12,10 +12,8 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{FollowUpStatusFilter, FollowUpStatusRow, FollowUpSummaryRow, SummaryGroupBy};
-use crate::db::schema::guideline_versions as versions;
-use crate::db::sql_types::AsJson;
 use crate::error::Error;
-use crate::guideline::NewGuidelineVersion;
+use crate::guideline;
 use crate::http::paging::Paging;
 use crate::rules::access::Reach;
 use crate::rules::calendar;
@@ -29,154 +27,152 @@ pub struct Asked<'a> {
 }
 
 // The parameters of every statement: what happened before this moment counts ($1); the bounds of the day: overdue before ($2), and by
-// version ($3) due soon until ($4); units ($5), kinds ($6), people ($7), business goals ($8), goals of the guideline ($9), levels ($10), due
-// from ($11) and to ($12), due statuses ($13), the days overdue of the age bands, from ($14) and to ($15); these units may be read ($16)
-// and these with all below ($17); today ($18); now ($19).
+// version ($3) due soon until ($4), at the least ($5) and at the most ($6); units ($7), kinds ($8), people ($9), business goals ($10), goals
+// of the guideline ($11), levels ($12), due from ($13) and to ($14), due statuses ($15); the age bands ($16) and their days overdue, from
+// ($17) and to ($18); these units may be read ($19) and these with all below ($20); today ($21); now ($22); the part of the list that is
+// read: how many ($23), past how many ($24), and after which due date ($25) and id ($26).
 
-/// As the follow-up stands now, which is as it stands at the end of today.
-const NOW: &str = "select f.status, f.completed_on";
-
-/// As it stood: the first entry that counted then completed it.
+/// The follow-up as it stood: if its status has changed since, the first entry that counted then completed it.
 const THEN: &str = "
-    select case when f.status in ('waived', 'cancelled') and f.status_changed_at < $1 then f.status
-                when done.conducted_on is not null then 'completed' else 'planned' end as status,
-        case when not (f.status in ('waived', 'cancelled') and f.status_changed_at < $1) then done.conducted_on end as completed_on
+    select case when coalesce(f.status_changed_at < $1, true) then f.status
+                when done.conducted_on is null then 'planned' else 'completed' end as status,
+        case when coalesce(f.status_changed_at < $1, true) then f.completed_on else done.conducted_on end as completed_on
     from (select 1) one left join lateral (
         select n.conducted_on from follow_up_entries n left join follow_up_entry_voidings v on v.entry_id = n.id
-        where n.follow_up_id = f.id and n.recorded_at < $1 and (v.voided_at is null or v.voided_at >= $1)
+        where f.status_changed_at >= $1 and n.follow_up_id = f.id and n.recorded_at < $1 and (v.voided_at is null or v.voided_at >= $1)
           and n.carried_out <> 'notCarriedOut'
           and array_position(array['reaction', 'learning', 'behaviour', 'results'], n.level)
               >= array_position(array['reaction', 'learning', 'behaviour', 'results'], f.level)
         order by n.number limit 1
     ) done on true";
 
-/// The SQL of `rules::follow_up::due_status`.
+/// The same as of today: as it stands.
+const NOW: &str = "select f.status, f.completed_on";
+
+/// The SQL of `rules::follow_up::due_status`. Only where versions differ in what is soon is the event's version looked up.
 const DUE_STATUS: &str = "
     case s.status
-        when 'planned' then case when f.due_date < $2 then 'overdue' when f.due_date <= b.due_soon_until then 'dueSoon' else 'upcoming' end
+        when 'planned' then
+            case when f.due_date < $2 then 'overdue' when f.due_date <= $5 then 'dueSoon' when f.due_date > $6 then 'upcoming'
+                 when f.due_date <= (select soon.until from events v join unnest($3::uuid[], $4::date[]) as soon (version_id, until)
+                                     on soon.version_id = v.guideline_version_id where v.id = f.event_id) then 'dueSoon'
+                 else 'upcoming' end
         when 'completed' then case when s.completed_on > f.due_date then 'completedLate' else 'completedOnTime' end
         else s.status
     end";
 
-/// The answers of an event to questions of this kind.
+/// The answers to questions of this kind, of events `v`.
 fn goals(kind: &str) -> String {
     format!(
-        "planning_answers a join guideline_questions q
-         on a.event_id = e.id and q.version_id = e.guideline_version_id and q.question_id = a.question_id and q.answer_kind = '{kind}'"
+        "planning_answers a join events v on v.id = a.event_id
+         join guideline_questions q
+             on q.version_id = v.guideline_version_id and q.question_id = a.question_id and q.answer_kind = '{kind}'"
     )
 }
 
-struct Statement {
-    /// One line for each follow-up that matches.
-    rows: String,
-    /// What events must match, of `events e`.
-    of_events: String,
-    /// Are events counted through their follow-ups?
-    by_follow_ups: bool,
-}
-
-fn statement(asked: &Asked<'_>) -> Statement {
+/// What is asked of an event with this id, each clause with its `and`.
+fn of_events(asked: &Asked<'_>, id: &str) -> String {
     let filter = asked.filter;
-    let is_today = as_of(asked) == calendar::stockholm_date(asked.now);
-    let mut of_events = String::from("e.created_at < $1");
-    let mut also = |clause: &str| {
-        of_events.push_str(" and ");
-        of_events.push_str(clause);
+    let organised = |units: &str| {
+        format!(
+            " and {id} in (select g.event_id from event_organisers g join units u on u.id = g.unit_id where {units})"
+        )
     };
+    let mut clauses = String::new();
     if filter.unit_id.is_some() {
-        let units = if filter.include_subtree {
-            "u.path && $5"
+        clauses.push_str(&organised(if filter.include_subtree {
+            "u.path && $7"
         } else {
-            "u.id = any ($5)"
-        };
-        also(&format!(
-            "e.id in (select g.event_id from event_organisers g join units u on u.id = g.unit_id where {units})"
-        ));
+            "u.id = any ($7)"
+        }));
     }
     if let Reach::Part { .. } = asked.reach {
-        also(
-            "e.id in (select g.event_id from event_organisers g join units u on u.id = g.unit_id where u.id = any ($16) or u.path && $17)",
-        );
+        clauses.push_str(&organised("u.id = any ($19) or u.path && $20"));
     }
     if filter.kind.is_some() {
-        also("e.kind = any ($6)");
-    }
-    if filter.business_goal_id.is_some() {
-        also(&format!(
-            "exists (select from {} where a.answer -> 'goalIds' ?| $8)",
-            goals("businessGoals")
+        clauses.push_str(&format!(
+            " and {id} in (select k.id from events k where k.kind = any ($8))"
         ));
     }
-    if filter.guideline_goal.is_some() {
-        also(&format!(
-            "exists (select from {} where a.answer -> 'goalIds' ?| $9)",
-            goals("guidelineGoals")
-        ));
+    for (kind, asked_for, ids) in [
+        ("businessGoals", filter.business_goal_id.is_some(), "$10"),
+        ("guidelineGoals", filter.guideline_goal.is_some(), "$11"),
+    ] {
+        if asked_for {
+            let goals = goals(kind);
+            clauses.push_str(&format!(
+                " and {id} in (select a.event_id from {goals} where a.answer -> 'goalIds' ?| {ids})"
+            ));
+        }
     }
+    clauses
+}
 
-    let mut of_follow_ups = String::from("f.created_at < $1");
-    let mut by_follow_ups = false;
+/// What is asked of a follow-up itself, each clause with its `and`; empty if nothing is.
+fn of_follow_ups(asked: &Asked<'_>) -> String {
+    let filter = asked.filter;
+    let mut clauses = String::new();
     let mut also = |clause: &str| {
-        by_follow_ups = true;
-        of_follow_ups.push_str(" and ");
-        of_follow_ups.push_str(clause);
+        clauses.push_str(" and ");
+        clauses.push_str(clause);
     };
     if filter.responsible_person.is_some() {
-        also("f.responsible_person = any ($7)");
+        also("f.responsible_person = any ($9)");
     }
     if filter.level.is_some() {
-        also("f.level = any ($10)");
+        also("f.level = any ($12)");
     }
     if filter.due_from.is_some() {
-        also("f.due_date >= $11");
+        also("f.due_date >= $13");
     }
     if filter.due_to.is_some() {
-        also("f.due_date <= $12");
+        also("f.due_date <= $14");
     }
-    let planned = [DueStatus::Upcoming, DueStatus::DueSoon, DueStatus::Overdue];
+    let mut only_planned = filter.age_band.is_some();
     if let Some(statuses) = &filter.due_status {
-        also(&format!("{DUE_STATUS} = any ($13)"));
+        also(&format!("{DUE_STATUS} = any ($15)"));
         // what the index of planned follow-ups can serve
-        if is_today && statuses.iter().all(|status| planned.contains(status)) {
-            also("f.status = 'planned'");
-            if statuses.iter().all(|status| *status == DueStatus::Overdue) {
-                also("f.due_date < $2");
-            } else if !statuses.contains(&DueStatus::Overdue) {
-                also("f.due_date >= $2");
-            }
+        let only = |these: &[DueStatus]| statuses.iter().all(|status| these.contains(status));
+        only_planned |= only(&[DueStatus::Upcoming, DueStatus::DueSoon, DueStatus::Overdue]);
+        if only(&[DueStatus::Overdue]) {
+            also("f.due_date < $2");
+        } else if only(&[DueStatus::DueSoon]) {
+            also("f.due_date between $2 and $6");
+        } else if only(&[DueStatus::Upcoming, DueStatus::DueSoon]) {
+            also("f.due_date >= $2");
         }
     }
     if filter.age_band.is_some() {
         also("s.status = 'planned' and f.due_date < $2");
         also(
-            "exists (select from unnest($14::bigint[], $15::bigint[]) as band (since, until) where $2 - f.due_date between since and until)",
+            "exists (select from unnest($17::bigint[], $18::bigint[]) as band (since, until) where $2 - f.due_date between since and until)",
         );
-        if is_today {
-            also("f.status = 'planned'");
-        }
     }
-    let stands = if is_today { NOW } else { THEN };
-    let rows = format!(
+    if only_planned && is_today(asked) {
+        also("f.status = 'planned'");
+    }
+    clauses
+}
+
+/// One line for each follow-up that matches; more clauses may be added at its end.
+fn rows(asked: &Asked<'_>) -> String {
+    let stands = if is_today(asked) { NOW } else { THEN };
+    let (of_events, of_follow_ups) = (of_events(asked, "f.event_id"), of_follow_ups(asked));
+    format!(
         "select f.id, f.event_id, f.level, f.method, f.due_date, f.responsible_person, s.completed_on, {DUE_STATUS} as due_status
-         from follow_ups f
-         join events e on e.id = f.event_id
-         join unnest($3::uuid[], $4::date[]) as b (version_id, due_soon_until) on b.version_id = e.guideline_version_id
-         cross join lateral ({stands}) s
-         where {of_events} and {of_follow_ups}"
-    );
-    Statement {
-        rows,
-        of_events,
-        by_follow_ups,
-    }
+         from follow_ups f cross join lateral ({stands}) s
+         where f.created_at < $1 {of_events} {of_follow_ups}"
+    )
 }
 
 /// The day that was asked for.
 fn as_of(asked: &Asked<'_>) -> NaiveDate {
-    asked
-        .filter
-        .as_of
-        .unwrap_or_else(|| calendar::stockholm_date(asked.now))
+    let today = calendar::stockholm_date(asked.now);
+    asked.filter.as_of.unwrap_or(today)
+}
+
+fn is_today(asked: &Asked<'_>) -> bool {
+    as_of(asked) == calendar::stockholm_date(asked.now)
 }
 
 /// The rows that match, in order of their due dates.
@@ -186,7 +182,7 @@ pub fn list(
     descending: bool,
     paging: &Paging,
 ) -> Result<(Vec<FollowUpStatusRow>, Option<i64>), Error> {
-    let Statement { rows, .. } = statement(asked);
+    let rows = rows(asked);
     let total = if paging.include_total {
         let counted = format!("select to_jsonb(count(*)) as item from ({rows}) r");
         let total: Vec<i64> = items(conn, asked, &counted, Window::default())?;
@@ -207,13 +203,14 @@ pub fn list(
     let start = match window.after {
         // the first comparison is the index's
         Some(_) => {
-            format!("and f.due_date {beyond}= $22 and (f.due_date, f.id) {beyond} ($22, $23)")
+            format!("and f.due_date {beyond}= $25 and (f.due_date, f.id) {beyond} ($25, $26)")
         }
         None => String::new(),
     };
     let named = |kind: &str| {
         format!(
-            "coalesce((select jsonb_agg(distinct goal) from {} cross join jsonb_array_elements_text(a.answer -> 'goalIds') goal), '[]')",
+            "coalesce((select jsonb_agg(distinct goal) from {} cross join jsonb_array_elements_text(a.answer -> 'goalIds') goal
+                       where a.event_id = r.event_id), '[]')",
             goals(kind)
         )
     };
@@ -228,14 +225,131 @@ pub fn list(
             'level', r.level, 'method', r.method, 'dueDate', r.due_date, 'dueStatus', r.due_status,
             'daysOverdue', case when r.due_status = 'overdue' then $2 - r.due_date end, 'completedOn', r.completed_on,
             'responsiblePerson', r.responsible_person, 'responsibleName', p.display_name,
-            'responsibleHasLeft', coalesce(p.valid_to <= $18, false),
+            'responsibleHasLeft', coalesce(p.valid_to <= $21, false),
             'businessGoalIds', {business_goals}, 'guidelineGoals', {guideline_goals})) as item
-         from ({rows} {start} order by f.due_date {order}, f.id {order} limit $20 offset $21) r
+         from ({rows} {start} order by f.due_date {order}, f.id {order} limit $23 offset $24) r
          join events e on e.id = r.event_id
          join people p on p.person_ref = r.responsible_person
          order by r.due_date {order}, r.id {order}"
     );
     Ok((items(conn, asked, &statement, window)?, total))
+}
+
+/// One line for each event and each thing that the summary says of it.
+fn facts(asked: &Asked<'_>) -> String {
+    let mut matching = of_events(asked, "e.id");
+    // all events that match, or those of the follow-ups that do
+    if !of_follow_ups(asked).is_empty() {
+        matching.push_str(" and e.id in (select event_id from rows)");
+    }
+    let today = is_today(asked);
+    let held = "e.status in ('held', 'closed') and e.kept_at < $1";
+    let standing = if today {
+        "f.status <> 'cancelled'"
+    } else {
+        "f.created_at < $1 and not (f.status = 'cancelled' and f.status_changed_at < $1)"
+    };
+    let fact = |name: &str, when: &str| {
+        format!("select e.id as event_id, '{name}' as what from events e where {when} {matching}")
+    };
+    let mut facts = vec![
+        fact("held", held),
+        fact(
+            "heldWithFollowUp",
+            &format!("{held} and e.id in (select f.event_id from follow_ups f where {standing})"),
+        ),
+        // the first comparison is the index's
+        fact(
+            "heldExcepted",
+            &format!(
+                "{held} and e.kept_findings @> '[{{\"finding\": \"coveredByException\"}}]' and exists (
+                    select from guideline_questions q where q.version_id = e.guideline_version_id and q.answer_kind = 'followUps'
+                      and e.kept_findings @> jsonb_build_array(jsonb_build_object(
+                          'ruleId', 'question.' || q.question_id, 'finding', 'coveredByException')))"
+            ),
+        ),
+        fact(
+            "heldWithoutPlan",
+            &format!(
+                "{held} and e.id in (select c.event_id from status_changes c where c.from_status = 'draft' and c.to_status = 'held')"
+            ),
+        ),
+        fact(
+            "endedNotHeld",
+            "e.status in ('draft', 'confirmed') and e.created_at < $1 and e.last_end <= least($1, $22)",
+        ),
+    ];
+    if !today {
+        facts.push(fact(
+            "endedNotHeld",
+            "e.kept_at >= $1 and e.created_at < $1 and e.last_end <= $1",
+        ));
+    }
+    facts.join(" union all ")
+}
+
+/// How lines with an `event_id` are grouped by what their event is: SQL that gives each a `key` and a `name`.
+fn by_event(asked: &Asked<'_>, group_by: SummaryGroupBy, lines: &str) -> Option<String> {
+    let goals = |kind: &str, name: &str, joined: &str| {
+        format!(
+            "select distinct l.*, goal as key, {name} as name from {lines} l join ({}) on a.event_id = l.event_id
+             cross join jsonb_array_elements_text(a.answer -> 'goalIds') as goal {joined}",
+            goals(kind)
+        )
+    };
+    Some(match group_by {
+        SummaryGroupBy::Kind => format!(
+            "select l.*, e.kind as key, null as name from {lines} l join events e on e.id = l.event_id"
+        ),
+        SummaryGroupBy::Unit => {
+            let (above, asked_for) = if asked.filter.include_subtree {
+                ("any (u.path)", "o.path && $7")
+            } else {
+                ("u.id", "o.id = any ($7)")
+            };
+            let asked_for = match asked.filter.unit_id {
+                Some(_) => asked_for,
+                None => "true",
+            };
+            format!(
+                "select distinct l.*, o.id::text as key, o.name from {lines} l join event_organisers g on g.event_id = l.event_id
+                 join units u on u.id = g.unit_id join units o on o.id = {above} where {asked_for}"
+            )
+        }
+        SummaryGroupBy::Goal => goals("guidelineGoals", "null", ""),
+        SummaryGroupBy::BusinessGoal => goals(
+            "businessGoals",
+            "b.title",
+            "join business_goals b on b.id::text = goal",
+        ),
+        _ => return None,
+    })
+}
+
+/// How the follow-ups are grouped by what they are themselves.
+fn by_follow_up(group_by: SummaryGroupBy) -> &'static str {
+    match group_by {
+        SummaryGroupBy::Year => {
+            "select l.*, to_char(l.due_date, 'YYYY') as key, null as name from rows l"
+        }
+        SummaryGroupBy::Tertial => {
+            "select l.*, to_char(l.due_date, 'YYYY') || '-T' || (extract(month from l.due_date)::integer + 3) / 4 as key, null as name
+             from rows l"
+        }
+        SummaryGroupBy::Month => {
+            "select l.*, to_char(l.due_date, 'YYYY-MM') as key, null as name from rows l"
+        }
+        SummaryGroupBy::Responsible => {
+            "select l.*, l.responsible_person as key, p.display_name as name
+             from rows l join people p on p.person_ref = l.responsible_person"
+        }
+        SummaryGroupBy::AgeBand => {
+            "select l.*, band.name as key, null as name
+             from rows l join unnest($16::text[], $17::bigint[], $18::bigint[]) as band (name, since, until)
+             on l.what = 'overdue' and $2 - l.due_date between band.since and band.until"
+        }
+        _ => "select l.*, null as key, null as name from rows l",
+    }
 }
 
 /// The numbers, a row for each group, in no order.
@@ -244,132 +358,53 @@ pub fn summary(
     asked: &Asked<'_>,
     group_by: Option<SummaryGroupBy>,
 ) -> Result<Vec<FollowUpSummaryRow>, Error> {
-    let Statement {
-        rows,
-        of_events,
-        by_follow_ups,
-    } = statement(asked);
-    // by what their events are, or by what they are themselves
-    let of_event = |pairs: String| {
-        (
-            format!(
-                "select r.*, k.key, k.name from rows r join ({pairs}) k on k.event_id = r.event_id"
+    let (follow_ups, events) = match group_by {
+        // everything is one row, were it of zeros
+        None => (
+            "select l.*, null as key, null as name from rows l".to_owned(),
+            "select l.*, null as key, null as name from facts l".to_owned(),
+        ),
+        Some(by) => match by_event(asked, by, "rows").zip(by_event(asked, by, "facts")) {
+            Some(grouped) => grouped,
+            // events are in the groups of their follow-ups
+            None => (
+                by_follow_up(by).to_owned(),
+                "select distinct l.*, g.key, g.name from facts l join grouped g on g.event_id = l.event_id".to_owned(),
             ),
-            Some(pairs),
-        )
+        },
     };
-    let of_row = |key: &str, name: &str, also: &str| {
-        (
-            format!("select r.*, {key} as key, {name} as name from rows r {also}"),
-            None,
-        )
-    };
-    let goal_pairs = |kind: &str, name: &str, joined: &str| {
-        format!(
-            "select distinct e.id as event_id, goal as key, {name} as name from matching e cross join lateral (select a.answer from {}) a
-             cross join jsonb_array_elements_text(a.answer -> 'goalIds') as goal {joined}",
-            goals(kind)
-        )
-    };
-    let unit_pairs = if asked.filter.include_subtree {
-        "select distinct g.event_id, above.id::text as key, above.name from matching e
-         join event_organisers g on g.event_id = e.id join units u on u.id = g.unit_id join units above on above.id = any (u.path)"
-    } else {
-        "select distinct g.event_id, u.id::text as key, u.name from matching e
-         join event_organisers g on g.event_id = e.id join units u on u.id = g.unit_id"
-    };
-    let ((grouped, pairs), says) = match group_by {
-        None => (of_row("null::text", "null::text", ""), ""),
-        Some(SummaryGroupBy::Year) => (of_row("to_char(r.due_date, 'YYYY')", "null::text", ""), "'period', k.key"),
-        Some(SummaryGroupBy::Tertial) => (
-            of_row("to_char(r.due_date, 'YYYY') || '-T' || (extract(month from r.due_date)::integer + 3) / 4", "null::text", ""),
-            "'period', k.key",
-        ),
-        Some(SummaryGroupBy::Month) => (of_row("to_char(r.due_date, 'YYYY-MM')", "null::text", ""), "'period', k.key"),
-        Some(SummaryGroupBy::Responsible) => (
-            of_row("r.responsible_person", "p.display_name", "join people p on p.person_ref = r.responsible_person"),
-            "'responsiblePerson', k.key, 'responsibleName', k.name",
-        ),
-        Some(SummaryGroupBy::AgeBand) => (
-            of_row(
-                "band.name",
-                "null::text",
-                "join (select ordinality, name, since, until from unnest($14::bigint[], $15::bigint[], $24::text[]) with ordinality
-                       as band (since, until, name, ordinality)) band
-                 on r.due_status = 'overdue' and $2 - r.due_date between band.since and band.until",
-            ),
-            "'ageBand', k.key",
-        ),
-        Some(SummaryGroupBy::Kind) => (
-            of_event("select e.id as event_id, e.kind as key, null::text as name from matching e".to_owned()),
-            "'kind', k.key",
-        ),
-        Some(SummaryGroupBy::Unit) => (of_event(unit_pairs.to_owned()), "'unitId', k.key, 'unitName', k.name"),
-        Some(SummaryGroupBy::Goal) => (of_event(goal_pairs("guidelineGoals", "null::text", "")), "'guidelineGoal', k.key"),
-        Some(SummaryGroupBy::BusinessGoal) => (
-            of_event(goal_pairs("businessGoals", "b.title", "join business_goals b on b.id::text = goal")),
-            "'businessGoalId', k.key, 'businessGoalTitle', k.name",
-        ),
-    };
-    // everything is one row, were it of zeros
-    let whole = match group_by {
-        None => "union select null, null",
-        Some(_) => "",
-    };
-    // events: all that match, or those of the rows
-    let through_rows = if by_follow_ups {
-        "and e.id in (select event_id from rows)"
-    } else {
-        ""
-    };
-    let event_groups = match (&pairs, group_by) {
-        (Some(pairs), _) => pairs.clone(),
-        (None, None) => {
-            "select e.id as event_id, null::text as key, null::text as name from matching e"
-                .to_owned()
+    let says = match group_by {
+        None => "",
+        Some(SummaryGroupBy::Year | SummaryGroupBy::Tertial | SummaryGroupBy::Month) => {
+            "'period', key"
         }
-        (None, Some(_)) => "select distinct event_id, key, name from grouped".to_owned(),
+        Some(SummaryGroupBy::Responsible) => "'responsiblePerson', key, 'responsibleName', name",
+        Some(SummaryGroupBy::AgeBand) => "'ageBand', key",
+        Some(SummaryGroupBy::Kind) => "'kind', key",
+        Some(SummaryGroupBy::Unit) => "'unitId', key, 'unitName', name",
+        Some(SummaryGroupBy::Goal) => "'guidelineGoal', key",
+        Some(SummaryGroupBy::BusinessGoal) => "'businessGoalId', key, 'businessGoalTitle', name",
     };
+    let grouped = group_by.map_or("", |_| "group by key, name");
+    let numbers: String = FollowUpSummaryRow::NUMBERS
+        .iter()
+        .map(|name| match *name {
+            "followUps" => {
+                ", 'followUps', coalesce(sum(n) filter (where of_follow_ups), 0)".to_owned()
+            }
+            name => format!(", '{name}', coalesce(sum(n) filter (where what = '{name}'), 0)"),
+        })
+        .collect();
+    let (rows, facts) = (rows(asked), facts(asked));
     let statement = format!(
-        "with rows as materialized ({rows}), matching as materialized (
-            select e.id, e.kind, e.guideline_version_id,
-                e.status in ('held', 'closed') and e.kept_at < $1 as held,
-                e.status in ('held', 'closed') and e.kept_at < $1 and exists (
-                    select from follow_ups f where f.event_id = e.id and f.created_at < $1
-                      and not (f.status = 'cancelled' and f.status_changed_at < $1)) as followed_up,
-                e.status in ('held', 'closed') and e.kept_at < $1 and exists (
-                    select from guideline_questions q where q.version_id = e.guideline_version_id and q.answer_kind = 'followUps'
-                      and e.kept_findings @> jsonb_build_array(jsonb_build_object(
-                          'ruleId', 'question.' || q.question_id, 'finding', 'coveredByException'))) as excepted,
-                e.status in ('held', 'closed') and e.kept_at < $1 and exists (
-                    select from status_changes c where c.event_id = e.id and c.from_status = 'draft' and c.to_status = 'held') as unplanned,
-                (e.status in ('draft', 'confirmed') or e.kept_at >= $1) and e.last_end <= least($1, $19) as ended
-            from events e where {of_events} {through_rows}
-         ), grouped as ({grouped}), event_groups as ({event_groups}),
+        "with rows as (select r.id, r.event_id, r.due_date, r.responsible_person, r.due_status as what from ({rows}) r),
+         grouped as ({follow_ups}), facts as ({facts}), grouped_facts as ({events}),
          counted as (
-            select key, name, count(*) as follow_ups,
-                count(*) filter (where due_status = 'upcoming') as upcoming, count(*) filter (where due_status = 'dueSoon') as due_soon,
-                count(*) filter (where due_status = 'overdue') as overdue,
-                count(*) filter (where due_status = 'completedOnTime') as on_time,
-                count(*) filter (where due_status = 'completedLate') as late,
-                count(*) filter (where due_status = 'waived') as waived, count(*) filter (where due_status = 'cancelled') as cancelled
-            from grouped group by key, name
-         ), events_counted as (
-            select g.key, g.name, count(*) filter (where e.held) as held, count(*) filter (where e.followed_up) as followed_up,
-                count(*) filter (where e.excepted) as excepted, count(*) filter (where e.unplanned) as unplanned,
-                count(*) filter (where e.ended) as ended
-            from event_groups g join matching e on e.id = g.event_id group by g.key, g.name
-         ), k as (
-            select key, name from counted union select key, name from events_counted {whole}
+             select key, name, what, true as of_follow_ups, count(*) as n from grouped group by key, name, what
+             union all
+             select key, name, what, false, count(*) from grouped_facts group by key, name, what
          )
-         select jsonb_build_object('group', jsonb_build_object({says}),
-            'held', coalesce(v.held, 0), 'heldWithFollowUp', coalesce(v.followed_up, 0), 'heldExcepted', coalesce(v.excepted, 0),
-            'heldWithoutPlan', coalesce(v.unplanned, 0), 'endedNotHeld', coalesce(v.ended, 0),
-            'followUps', coalesce(c.follow_ups, 0), 'upcoming', coalesce(c.upcoming, 0), 'dueSoon', coalesce(c.due_soon, 0),
-            'overdue', coalesce(c.overdue, 0), 'completedOnTime', coalesce(c.on_time, 0), 'completedLate', coalesce(c.late, 0),
-            'waived', coalesce(c.waived, 0), 'cancelled', coalesce(c.cancelled, 0)) as item
-         from k left join counted c on c.key is not distinct from k.key
-         left join events_counted v on v.key is not distinct from k.key"
+         select jsonb_build_object('group', jsonb_build_object({says}) {numbers}) as item from counted {grouped}"
     );
     items(conn, asked, &statement, Window::default())
 }
@@ -395,15 +430,13 @@ fn items<T: DeserializeOwned>(
     window: Window,
 ) -> Result<Vec<T>, Error> {
     let (filter, day) = (asked.filter, as_of(asked));
-    let settings: Vec<(Uuid, AsJson<NewGuidelineVersion>)> = versions::table
-        .select((versions::id, versions::content))
-        .load(conn)?;
-    let soon =
-        |version: &NewGuidelineVersion| follow_up::bounds(day, version.settings.due_soon_days);
-    let (version_ids, due_soon_until): (Vec<Uuid>, Vec<NaiveDate>) = settings
-        .iter()
-        .map(|(id, AsJson(version))| (*id, soon(version).due_soon_until))
-        .unzip();
+    let (version_ids, due_soon_until): (Vec<Uuid>, Vec<NaiveDate>) =
+        guideline::queries::due_soon_days(conn)?
+            .into_iter()
+            .map(|(id, days)| (id, follow_up::bounds(day, days).due_soon_until))
+            .unzip();
+    let soonest = due_soon_until.iter().min().copied();
+    let latest = due_soon_until.iter().max().copied();
     let bands: &[AgeBand] = filter.age_band.as_deref().unwrap_or(&AgeBand::ALL);
     let (since, until): (Vec<i64>, Vec<i64>) = bands.iter().map(|band| band.days()).unzip();
     let (exact, subtrees): (Vec<Uuid>, Vec<Uuid>) = match asked.reach {
@@ -423,6 +456,8 @@ fn items<T: DeserializeOwned>(
         .bind::<Date, _>(follow_up::bounds(day, 0).overdue_before)
         .bind::<Array<SqlUuid>, _>(version_ids)
         .bind::<Array<Date>, _>(due_soon_until)
+        .bind::<Nullable<Date>, _>(soonest)
+        .bind::<Nullable<Date>, _>(latest)
         .bind::<Nullable<Array<SqlUuid>>, _>(filter.unit_id.clone())
         .bind::<Nullable<Array<Text>>, _>(names(&filter.kind))
         .bind::<Nullable<Array<Text>>, _>(filter.responsible_person.clone())
@@ -432,6 +467,7 @@ fn items<T: DeserializeOwned>(
         .bind::<Nullable<Date>, _>(filter.due_from)
         .bind::<Nullable<Date>, _>(filter.due_to)
         .bind::<Nullable<Array<Text>>, _>(names(&filter.due_status))
+        .bind::<Array<Text>, _>(bands.iter().filter_map(name).collect::<Vec<_>>())
         .bind::<Array<BigInt>, _>(since)
         .bind::<Array<BigInt>, _>(until)
         .bind::<Array<SqlUuid>, _>(exact)
@@ -442,7 +478,6 @@ fn items<T: DeserializeOwned>(
         .bind::<BigInt, _>(window.offset)
         .bind::<Nullable<Date>, _>(after_day)
         .bind::<Nullable<SqlUuid>, _>(after_id)
-        .bind::<Array<Text>, _>(bands.iter().filter_map(name).collect::<Vec<_>>())
         .load(conn)?;
     items
         .into_iter()

@@ -2,14 +2,13 @@
 
 use actix_web::get;
 use actix_web::web::Data;
-use serde::Serialize;
 use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 
 use super::queries::{self, Asked};
 use super::{
     EventStatistics, ExceptionStatistics, GoalStatistics, Group, GroupBy, Row, StatisticsFilter,
-    VenueStatistics,
+    VenueStatistics, name,
 };
 use crate::db::Db;
 use crate::error::{At, Code, Error, FieldError};
@@ -20,6 +19,7 @@ use crate::http::csv::{self, WantsCsv};
 use crate::http::paging::{Paging, PagingParameters};
 use crate::http::parameters::expect_period;
 use crate::identity::permitted;
+use crate::organisation::units;
 use crate::page_of;
 use crate::rules::access::{self, Action, Reading};
 
@@ -71,13 +71,15 @@ async fn get_event_statistics(
     paging: Paging,
     WantsCsv(as_csv): WantsCsv,
 ) -> Result<Answer, Error> {
-    let rows = counted(call, &db, &filter).await?;
+    let rows: Vec<EventStatistics> = counted(call, &db, &filter).await?;
     if as_csv {
         return table(&filter, rows);
     }
-    EventStatisticsPage::answer(&paging, window(&paging, rows)?, |row| {
-        (key(&row.group), Uuid::nil())
-    })
+    EventStatisticsPage::answer(
+        &paging,
+        window(&paging, rows, |row| row.group.key())?,
+        |row| (row.group.key(), Uuid::nil()),
+    )
 }
 
 /// Count exceptions
@@ -100,13 +102,15 @@ async fn get_exception_statistics(
     paging: Paging,
     WantsCsv(as_csv): WantsCsv,
 ) -> Result<Answer, Error> {
-    let rows = counted(call, &db, &filter).await?;
+    let rows: Vec<ExceptionStatistics> = counted(call, &db, &filter).await?;
     if as_csv {
         return table(&filter, rows);
     }
-    ExceptionStatisticsPage::answer(&paging, window(&paging, rows)?, |row| {
-        (key(&row.group), Uuid::nil())
-    })
+    ExceptionStatisticsPage::answer(
+        &paging,
+        window(&paging, rows, |row| row.group.key())?,
+        |row| (row.group.key(), Uuid::nil()),
+    )
 }
 
 /// Count where events are held
@@ -129,13 +133,15 @@ async fn get_venue_statistics(
     paging: Paging,
     WantsCsv(as_csv): WantsCsv,
 ) -> Result<Answer, Error> {
-    let rows = counted(call, &db, &filter).await?;
+    let rows: Vec<VenueStatistics> = counted(call, &db, &filter).await?;
     if as_csv {
         return table(&filter, rows);
     }
-    VenueStatisticsPage::answer(&paging, window(&paging, rows)?, |row| {
-        (key(&row.group), Uuid::nil())
-    })
+    VenueStatisticsPage::answer(
+        &paging,
+        window(&paging, rows, |row| row.group.key())?,
+        |row| (row.group.key(), Uuid::nil()),
+    )
 }
 
 /// Count goals and what came of them
@@ -172,9 +178,11 @@ async fn get_goal_statistics(
     if as_csv {
         return table(&filter, rows);
     }
-    GoalStatisticsPage::answer(&paging, window(&paging, rows)?, |row| {
-        (key(&row.group), Uuid::nil())
-    })
+    GoalStatisticsPage::answer(
+        &paging,
+        window(&paging, rows, |row| row.group.key())?,
+        |row| (row.group.key(), Uuid::nil()),
+    )
 }
 
 /// All rows that match, cut to what the caller may read.
@@ -201,6 +209,7 @@ async fn counted<T: Row + Send + 'static>(
     db.report(move |conn| {
         let asker = call.asker(conn)?;
         permitted(&asker, Action::List(Reading::Reports))?;
+        units::queries::expect_known(conn, filter.unit_id.as_deref())?;
         let asked = Asked {
             filter: &filter,
             reach: &access::reach(&asker, Reading::Reports),
@@ -215,34 +224,16 @@ fn is_period(by: GroupBy) -> bool {
     matches!(by, GroupBy::Year | GroupBy::Tertial | GroupBy::Month)
 }
 
-/// What rows are ordered by, and their cursors hold.
-fn key(group: &Group) -> Vec<String> {
-    let kind = group.kind.map(|kind| name(&kind));
-    let keys = [
-        group.period.clone(),
-        group.unit_id.map(|id| id.to_string()),
-        kind,
-        group.guideline_goal.clone(),
-        group.business_goal_id.map(|id| id.to_string()),
-        group.responsible_person.clone(),
-        group.rule_id.clone(),
-    ];
-    keys.into_iter().flatten().collect()
-}
-
-fn name(value: &impl Serialize) -> String {
-    serde_json::to_value(value)
-        .ok()
-        .and_then(|name| name.as_str().map(str::to_owned))
-        .unwrap_or_default()
-}
-
 /// Orders the rows and cuts them to the window that is asked for, one more than fits.
-fn window<T: Row>(paging: &Paging, mut rows: Vec<T>) -> Result<(Vec<T>, Option<i64>), Error> {
-    rows.sort_by_cached_key(|row| key(row.group()));
+pub fn window<T>(
+    paging: &Paging,
+    mut rows: Vec<T>,
+    key: impl Fn(&T) -> Vec<String>,
+) -> Result<(Vec<T>, Option<i64>), Error> {
+    rows.sort_by_cached_key(&key);
     let total = i64::try_from(rows.len()).map_err(Error::internal)?;
     if let Some((after, _)) = paging.after::<Vec<String>>()? {
-        rows.retain(|row| key(row.group()) > after);
+        rows.retain(|row| key(row) > after);
     }
     let (skip, take) = (paging.offset(), paging.rows());
     let rows = rows
@@ -255,7 +246,7 @@ fn window<T: Row>(paging: &Paging, mut rows: Vec<T>) -> Result<(Vec<T>, Option<i
 
 /// The rows as CSV: the columns of what was asked for, then every number.
 fn table<T: Row>(filter: &StatisticsFilter, mut rows: Vec<T>) -> Result<Answer, Error> {
-    rows.sort_by_cached_key(|row| key(row.group()));
+    rows.sort_by_cached_key(|row| row.group().key());
     let groupings = || T::ALWAYS.iter().chain(filter.groupings());
     let groups = groupings().flat_map(|by| columns(*by));
     let columns: Vec<&str> = groups.chain(T::COLUMNS).copied().collect();
@@ -269,7 +260,8 @@ fn table<T: Row>(filter: &StatisticsFilter, mut rows: Vec<T>) -> Result<Answer, 
     csv::answer(&columns, cells, filter.excel)
 }
 
-fn columns(by: GroupBy) -> &'static [&'static str] {
+/// The columns of a grouping in CSV.
+pub fn columns(by: GroupBy) -> &'static [&'static str] {
     match by {
         GroupBy::Year | GroupBy::Tertial | GroupBy::Month => &["period", "from", "to"],
         GroupBy::Unit => &["unitId", "unitName"],
@@ -278,10 +270,12 @@ fn columns(by: GroupBy) -> &'static [&'static str] {
         GroupBy::BusinessGoal => &["businessGoalId", "businessGoalTitle"],
         GroupBy::Responsible => &["responsiblePerson", "responsibleName"],
         GroupBy::Rule => &["ruleId"],
+        GroupBy::AgeBand => &["ageBand"],
     }
 }
 
-fn cells(by: GroupBy, group: &Group) -> Vec<Option<String>> {
+/// What stands in them.
+pub fn cells(by: GroupBy, group: &Group) -> Vec<Option<String>> {
     let day = |day: Option<chrono::NaiveDate>| day.map(|day| day.to_string());
     let id = |id: Option<Uuid>| id.map(|id| id.to_string());
     let group = group.clone();
@@ -295,5 +289,6 @@ fn cells(by: GroupBy, group: &Group) -> Vec<Option<String>> {
         GroupBy::BusinessGoal => vec![id(group.business_goal_id), group.business_goal_title],
         GroupBy::Responsible => vec![group.responsible_person, group.responsible_name],
         GroupBy::Rule => vec![group.rule_id],
+        GroupBy::AgeBand => vec![group.age_band.map(|band| name(&band))],
     }
 }

@@ -38,6 +38,9 @@ pub enum GroupBy {
     Responsible,
     /// Of events: the rules that something is still needed for. Of requests: the rules that they name.
     Rule,
+    /// Only of follow-ups: how long they have been overdue.
+    #[serde(skip)]
+    AgeBand,
 }
 
 /// What a row counts: those of its members that were asked for with `groupBy`; none where everything is counted.
@@ -141,13 +144,34 @@ impl StatisticsFilter {
 
 impl Group {
     /// The days of a period, cut to those that were asked for.
-    fn date(&mut self, filter: &StatisticsFilter) {
+    pub fn date(&mut self, from: Option<NaiveDate>, to: Option<NaiveDate>) {
         let Some((first, last)) = self.period.as_deref().and_then(days_of) else {
             return;
         };
-        self.from = Some(filter.from.map_or(first, |from| first.max(from)));
-        self.to = Some(filter.to.map_or(last, |to| last.min(to)));
+        self.from = Some(from.map_or(first, |from| first.max(from)));
+        self.to = Some(to.map_or(last, |to| last.min(to)));
     }
+
+    /// What rows are ordered by, and their cursors hold; age bands from the youngest.
+    pub fn key(&self) -> Vec<String> {
+        let keys = [
+            self.period.clone(),
+            self.unit_id.map(|id| id.to_string()),
+            self.kind.map(|kind| name(&kind)),
+            self.guideline_goal.clone(),
+            self.business_goal_id.map(|id| id.to_string()),
+            self.responsible_person.clone(),
+            self.rule_id.clone(),
+            self.age_band.map(|band| format!("{:03}", band.days().0)),
+        ];
+        keys.into_iter().flatten().collect()
+    }
+}
+
+/// How a kind or a band is written.
+pub fn name(value: &impl Serialize) -> String {
+    let value = serde_json::to_value(value).unwrap_or_default();
+    value.as_str().unwrap_or_default().to_owned()
 }
 
 /// The first and the last day of "2026", "2026-T3" or "2026-10".

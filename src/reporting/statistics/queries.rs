@@ -308,7 +308,8 @@ fn grouping(by: GroupBy, counting: &Counting) -> (String, &'static str) {
                 .to_owned(),
             "'responsiblePerson', {}.key, 'responsibleName', {}.name",
         ),
-        GroupBy::Rule => (
+        // no parameter of statistics asks for age bands
+        GroupBy::Rule | GroupBy::AgeBand => (
             format!("select id, key, null as name from ({}) r", counting.rules),
             "'ruleId', {}.key",
         ),
@@ -355,7 +356,7 @@ pub fn count<T: Row>(conn: &mut PgConnection, asked: &Asked<'_>) -> Result<Vec<T
         .into_iter()
         .map(|Item { item }| {
             let mut row: T = serde_json::from_value(item).map_err(Error::internal)?;
-            row.group_mut().date(filter);
+            row.group_mut().date(filter.from, filter.to);
             Ok(row)
         })
         .collect()
