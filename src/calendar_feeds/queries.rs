@@ -164,7 +164,12 @@ fn occasions_of(
     feed: &CalendarFeed,
     from: DateTime<Utc>,
 ) -> Result<Vec<Entry>, Error> {
-    let confirmed = exists(baselines::table.filter(baselines::event_id.eq(events::id)));
+    // asked of each cancelled event; as `exists` every baseline would be read to know
+    let confirmed = baselines::table
+        .filter(baselines::event_id.eq(events::id))
+        .select(baselines::id)
+        .single_value()
+        .is_not_null();
     let mut query = occasions::table
         .inner_join(events::table)
         .left_join(venues::table)
@@ -179,8 +184,8 @@ fn occasions_of(
                 .or(events::status.eq(EventStatus::Cancelled).and(confirmed)),
         )
         .into_boxed();
-    if let Some(unit) = feed.unit_id {
-        query = query.filter(exists(organised_by(unit, feed.include_subtree)));
+    if let Some(units) = units_of(conn, feed)? {
+        query = query.filter(exists(organised_by(units)));
     }
     if let Some(person) = &feed.person_ref {
         query = query.filter(events::responsible_person.eq(person));
@@ -220,22 +225,23 @@ type OccasionRow = (
     (Option<String>, String),
 );
 
-#[diesel::dsl::auto_type(no_type_alias)]
-fn organised_by(unit: Uuid, include_subtree: bool) -> _ {
-    let own: Vec<Uuid> = vec![unit];
-    let below: Vec<Uuid> = own_or_none(unit, include_subtree);
-    event_organisers::table
-        .inner_join(units::table)
-        .filter(event_organisers::event_id.eq(events::id))
-        .filter(
-            event_organisers::unit_id
-                .eq_any(own)
-                .or(units::path.overlaps_with(below)),
-        )
+/// The units whose events a feed shows; none where it is of a person.
+fn units_of(conn: &mut PgConnection, feed: &CalendarFeed) -> Result<Option<Vec<Uuid>>, Error> {
+    let Some(unit) = feed.unit_id else {
+        return Ok(None);
+    };
+    if !feed.include_subtree {
+        return Ok(Some(vec![unit]));
+    }
+    let below = units::table.filter(units::path.overlaps_with(vec![unit]));
+    Ok(Some(below.select(units::id).load(conn)?))
 }
 
-fn own_or_none(unit: Uuid, wanted: bool) -> Vec<Uuid> {
-    if wanted { vec![unit] } else { Vec::new() }
+#[diesel::dsl::auto_type(no_type_alias)]
+fn organised_by(units: Vec<Uuid>) -> _ {
+    event_organisers::table
+        .filter(event_organisers::event_id.eq(events::id))
+        .filter(event_organisers::unit_id.eq_any(units))
 }
 
 /// Follow-ups still to be done, as far as the feed's owner may read them.
@@ -250,8 +256,8 @@ fn due_dates_of(
         .filter(follow_ups::status.eq(FollowUpStatus::Planned))
         .filter(follow_ups::due_date.ge(from))
         .into_boxed();
-    if let Some(unit) = feed.unit_id {
-        query = query.filter(exists(organised_by(unit, feed.include_subtree)));
+    if let Some(units) = units_of(conn, feed)? {
+        query = query.filter(exists(organised_by(units)));
     }
     if let Some(person) = &feed.person_ref {
         query = query.filter(follow_ups::responsible_person.eq(person));

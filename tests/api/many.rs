@@ -160,6 +160,9 @@ select id, 'Fel evenemang.', 'person-0000', recorded_at from follow_up_entries w
 insert into status_changes (id, event_id, from_status, to_status, changed_by, changed_at)
 select pg_temp.id(20, i), id, 'draft', status, 'person-0000', least(ends, {now}) from made where status <> 'draft';
 
+insert into baselines (id, event_id, confirmed_by, confirmed_at, answers, follow_ups)
+select pg_temp.id(24, i), id, 'person-0000', day - interval '30 days', '[]', '[]' from made where status <> 'draft';
+
 insert into exception_requests (id, event_id, revision, rule_ids, reason, alternatives_considered, addressee, decision_needed_by, requested_by, status,
     snapshot, first_start, created_at, updated_at)
 select pg_temp.id(21, i), id, 1, case when pg_temp.r(i, 33) < 0.5 then '{venueLadder}' else '{venueLadder,question.followUp}' end::text[], 'Därför.', 'Inga.',
