@@ -44,8 +44,10 @@ const BREAKER_PAUSE: Duration = Duration::from_millis(250);
 const SESSION: &str = "set timezone = 'UTC'; set statement_timeout = '5s'; set lock_timeout = '2s'; \
      set idle_in_transaction_session_timeout = '10s'; set client_min_messages = 'warning'; set jit = off";
 
-/// What a report's transaction is told: to sort and join much in memory. (PostgreSQL's 4 MB are for plain requests.)
-const REPORT_SESSION: &str = "set local work_mem = '32MB'";
+/// What a report's transaction is told: to sort and join much in memory (PostgreSQL's 4 MB are for plain requests), and alone, since
+/// what helpers take is taken from plain requests.
+const REPORT_SESSION: &str =
+    "set local work_mem = '32MB'; set local max_parallel_workers_per_gather = 0";
 
 /// The handle to the database; cheap to clone.
 #[derive(Clone)]

@@ -288,21 +288,37 @@ fn facts(asked: &Asked<'_>) -> String {
     facts.join(" union all ")
 }
 
-/// How lines with an `event_id` are grouped by what their event is: SQL that gives each a `key` and a `name`.
-fn by_event(asked: &Asked<'_>, group_by: SummaryGroupBy, lines: &str) -> Option<String> {
-    let goals = |kind: &str, name: &str, joined: &str| {
-        format!(
-            "select distinct l.*, goal as key, {name} as name from {lines} l join ({}) on a.event_id = l.event_id
-             cross join jsonb_array_elements_text(a.answer -> 'goalIds') as goal {joined}",
-            goals(kind)
-        )
+/// How events are grouped: what tells their groups apart, the signature, of each event with an id (`of_each`) or of all at once; and the
+/// keys of a signature. Lines are counted by signature first, so that an event of two units need not be told apart line by line.
+struct Signatures {
+    of_each: String,
+    of_all: String,
+    keys: String,
+}
+
+fn signatures(asked: &Asked<'_>, group_by: SummaryGroupBy) -> Option<Signatures> {
+    let of_goals = |kind: &str, key: &str| {
+        let goals = goals(kind);
+        Signatures {
+            of_each: format!(
+                "select jsonb_agg(a.answer -> 'goalIds') as signature from {goals} where a.event_id = l.event_id"
+            ),
+            of_all: format!(
+                "select a.event_id, jsonb_agg(a.answer -> 'goalIds') as signature from {goals} group by a.event_id"
+            ),
+            keys: format!(
+                "select distinct {key} as key from jsonb_array_elements(signature) answer cross join jsonb_array_elements_text(answer) goal"
+            ),
+        }
     };
     Some(match group_by {
-        SummaryGroupBy::Kind => format!(
-            "select l.*, e.kind as key, null as name from {lines} l join events e on e.id = l.event_id"
-        ),
+        SummaryGroupBy::Kind => Signatures {
+            of_each: "select e.kind as signature from events e where e.id = l.event_id".to_owned(),
+            of_all: "select e.id as event_id, e.kind as signature from events e".to_owned(),
+            keys: "select signature as key".to_owned(),
+        },
         SummaryGroupBy::Unit => {
-            let (above, asked_for) = if asked.filter.include_subtree {
+            let (counts_in, asked_for) = if asked.filter.include_subtree {
                 ("any (u.path)", "o.path && $7")
             } else {
                 ("u.id", "o.id = any ($7)")
@@ -311,44 +327,35 @@ fn by_event(asked: &Asked<'_>, group_by: SummaryGroupBy, lines: &str) -> Option<
                 Some(_) => asked_for,
                 None => "true",
             };
-            format!(
-                "select distinct l.*, o.id::text as key, o.name from {lines} l join event_organisers g on g.event_id = l.event_id
-                 join units u on u.id = g.unit_id join units o on o.id = {above} where {asked_for}"
-            )
+            Signatures {
+                of_each: "select array_agg(g.unit_id) as signature from event_organisers g where g.event_id = l.event_id".to_owned(),
+                of_all: "select g.event_id, array_agg(g.unit_id) as signature from event_organisers g group by g.event_id".to_owned(),
+                keys: format!(
+                    "select distinct o.id as key from units u join units o on o.id = {counts_in} where u.id = any (signature) and {asked_for}"
+                ),
+            }
         }
-        SummaryGroupBy::Goal => goals("guidelineGoals", "null", ""),
-        SummaryGroupBy::BusinessGoal => goals(
-            "businessGoals",
-            "b.title",
-            "join business_goals b on b.id::text = goal",
-        ),
+        SummaryGroupBy::Goal => of_goals("guidelineGoals", "goal"),
+        SummaryGroupBy::BusinessGoal => of_goals("businessGoals", "goal::uuid"),
         _ => return None,
     })
 }
 
-/// How the follow-ups are grouped by what they are themselves.
-fn by_follow_up(group_by: SummaryGroupBy) -> &'static str {
+/// How the follow-ups are grouped by what they are themselves: the key of a row, and what tells it.
+fn key_of_row(group_by: SummaryGroupBy) -> (&'static str, &'static str) {
     match group_by {
-        SummaryGroupBy::Year => {
-            "select l.*, to_char(l.due_date, 'YYYY') as key, null as name from rows l"
-        }
-        SummaryGroupBy::Tertial => {
-            "select l.*, to_char(l.due_date, 'YYYY') || '-T' || (extract(month from l.due_date)::integer + 3) / 4 as key, null as name
-             from rows l"
-        }
-        SummaryGroupBy::Month => {
-            "select l.*, to_char(l.due_date, 'YYYY-MM') as key, null as name from rows l"
-        }
-        SummaryGroupBy::Responsible => {
-            "select l.*, l.responsible_person as key, p.display_name as name
-             from rows l join people p on p.person_ref = l.responsible_person"
-        }
-        SummaryGroupBy::AgeBand => {
-            "select l.*, band.name as key, null as name
-             from rows l join unnest($16::text[], $17::bigint[], $18::bigint[]) as band (name, since, until)
-             on l.what = 'overdue' and $2 - l.due_date between band.since and band.until"
-        }
-        _ => "select l.*, null as key, null as name from rows l",
+        SummaryGroupBy::Year => ("to_char(l.due_date, 'YYYY')", ""),
+        SummaryGroupBy::Tertial => (
+            "to_char(l.due_date, 'YYYY') || '-T' || (extract(month from l.due_date)::integer + 3) / 4",
+            "",
+        ),
+        SummaryGroupBy::Month => ("to_char(l.due_date, 'YYYY-MM')", ""),
+        SummaryGroupBy::AgeBand => (
+            "band.name",
+            "join unnest($16::text[], $17::bigint[], $18::bigint[]) as band (name, since, until)
+             on l.what = 'overdue' and $2 - l.due_date between band.since and band.until",
+        ),
+        _ => ("l.responsible_person", ""),
     }
 }
 
@@ -358,34 +365,76 @@ pub fn summary(
     asked: &Asked<'_>,
     group_by: Option<SummaryGroupBy>,
 ) -> Result<Vec<FollowUpSummaryRow>, Error> {
-    let (follow_ups, events) = match group_by {
-        // everything is one row, were it of zeros
-        None => (
-            "select l.*, null as key, null as name from rows l".to_owned(),
-            "select l.*, null as key, null as name from facts l".to_owned(),
-        ),
-        Some(by) => match by_event(asked, by, "rows").zip(by_event(asked, by, "facts")) {
-            Some(grouped) => grouped,
-            // events are in the groups of their follow-ups
-            None => (
-                by_follow_up(by).to_owned(),
-                "select distinct l.*, g.key, g.name from facts l join grouped g on g.event_id = l.event_id".to_owned(),
-            ),
-        },
-    };
     let says = match group_by {
         None => "",
         Some(SummaryGroupBy::Year | SummaryGroupBy::Tertial | SummaryGroupBy::Month) => {
             "'period', key"
         }
-        Some(SummaryGroupBy::Responsible) => "'responsiblePerson', key, 'responsibleName', name",
+        Some(SummaryGroupBy::Responsible) => {
+            "'responsiblePerson', key, 'responsibleName', (select p.display_name from people p where p.person_ref = key)"
+        }
         Some(SummaryGroupBy::AgeBand) => "'ageBand', key",
         Some(SummaryGroupBy::Kind) => "'kind', key",
-        Some(SummaryGroupBy::Unit) => "'unitId', key, 'unitName', name",
+        Some(SummaryGroupBy::Unit) => {
+            "'unitId', key, 'unitName', (select u.name from units u where u.id = key)"
+        }
         Some(SummaryGroupBy::Goal) => "'guidelineGoal', key",
-        Some(SummaryGroupBy::BusinessGoal) => "'businessGoalId', key, 'businessGoalTitle', name",
+        Some(SummaryGroupBy::BusinessGoal) => {
+            "'businessGoalId', key, 'businessGoalTitle', (select b.title from business_goals b where b.id = key)"
+        }
     };
-    let grouped = group_by.map_or("", |_| "group by key, name");
+    // how many lines of which kind there are by key; of everything too, were it of zeros
+    let (counted, grouped) = match group_by {
+        None => (
+            "counted as (
+                 select what, true as of_follow_ups, count(*) as n from rows group by what
+                 union all select what, false, count(*) from facts group by what)"
+                .to_owned(),
+            "",
+        ),
+        Some(by) => match signatures(asked, by) {
+            Some(signatures) => {
+                let Signatures {
+                    of_each,
+                    of_all,
+                    keys,
+                } = signatures;
+                let everything = of_events(asked, "").is_empty() && of_follow_ups(asked).is_empty();
+                let signed = if everything {
+                    format!("join ({of_all}) s on s.event_id = l.event_id")
+                } else {
+                    format!("cross join lateral ({of_each}) s")
+                };
+                (
+                    format!(
+                        "lines as (
+                             select event_id, what, true as of_follow_ups from rows
+                             union all select event_id, what, false from facts),
+                         signed as (
+                             select signature, what, of_follow_ups, count(*) as n from lines l {signed} group by signature, what, of_follow_ups),
+                         counted as (
+                             select k.key, what, of_follow_ups, n from signed cross join lateral ({keys}) k)"
+                    ),
+                    "group by key",
+                )
+            }
+            None => {
+                let (key, told_by) = key_of_row(by);
+                (
+                    // events are in the groups of their follow-ups
+                    format!(
+                        "keyed as (select l.event_id, l.what, {key} as key from rows l {told_by}),
+                         counted as (
+                             select key, what, true as of_follow_ups, count(*) as n from keyed group by key, what
+                             union all
+                             select k.key, f.what, false, count(*)
+                             from (select distinct event_id, key from keyed) k join facts f on f.event_id = k.event_id group by k.key, f.what)"
+                    ),
+                    "group by key",
+                )
+            }
+        },
+    };
     let numbers: String = FollowUpSummaryRow::NUMBERS
         .iter()
         .map(|name| match *name {
@@ -398,12 +447,7 @@ pub fn summary(
     let (rows, facts) = (rows(asked), facts(asked));
     let statement = format!(
         "with rows as (select r.id, r.event_id, r.due_date, r.responsible_person, r.due_status as what from ({rows}) r),
-         grouped as ({follow_ups}), facts as ({facts}), grouped_facts as ({events}),
-         counted as (
-             select key, name, what, true as of_follow_ups, count(*) as n from grouped group by key, name, what
-             union all
-             select key, name, what, false, count(*) from grouped_facts group by key, name, what
-         )
+         facts as ({facts}), {counted}
          select jsonb_build_object('group', jsonb_build_object({says}) {numbers}) as item from counted {grouped}"
     );
     items(conn, asked, &statement, Window::default())
