@@ -607,6 +607,7 @@ table! {
         resource_id -> Nullable<Uuid>,
         problem -> Nullable<Jsonb>,
         said -> Nullable<Jsonb>,
+        tries -> SmallInt,
     }
 }
 

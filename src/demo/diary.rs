@@ -250,7 +250,7 @@ fn perform(conn: &mut PgConnection, call: &Call, deed: &Deed) -> Result<(), Erro
                 .collect();
             imports::queries::add(conn, *id, &rows, call.now)?;
             imports::queries::start(conn, *id, call.now)?;
-            while imports::step(conn, call.now)? {}
+            while imports::step(conn, call.now)? == imports::Step::Done {}
             Ok(())
         }
         Deed::CalendarFeed(id, new) => {

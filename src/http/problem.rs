@@ -132,7 +132,7 @@ pub fn render(error: &Error, context: &Context) -> HttpResponse {
 }
 
 /// A place of the request as it may be shown: for each part with a personal number in it (I17) stands a dash.
-fn shown_place(place: &str) -> String {
+pub fn shown_place(place: &str) -> String {
     let parts = place.split('/').map(|part| {
         let read = contract::decode(part, false);
         if contract::is_personal(read.as_deref().unwrap_or(part)) {

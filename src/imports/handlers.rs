@@ -3,27 +3,31 @@
 use actix_web::web::{self, Data};
 use actix_web::{get, post};
 use aws_lc_rs::digest::{Context, SHA256};
+use chrono::{DateTime, Utc};
 use futures_util::StreamExt;
 use serde::Deserialize;
 use std::sync::Arc;
-use std::time::Duration;
 use utoipa::IntoParams;
 use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 
-use super::{Import, ImportLine, ImportOutcome, ImportRow, Lines, judged, queries, received};
+use super::{
+    Import, ImportLine, ImportOutcome, ImportRow, Lines, Received, judged, queries, received,
+};
 use crate::db::Db;
 use crate::error::{Code, Error};
 use crate::http::Service;
-use crate::http::answer::Answer;
+use crate::http::answer::{Answer, BASE};
 use crate::http::call::{Call, Json, Key, Path, Query};
 use crate::http::contract::{LARGEST_IMPORT, import_too_large};
 use crate::http::paging::{Paging, PagingParameters};
 use crate::page_of;
 use crate::rules::access::Action;
 
-/// How many lines are stored in one transaction.
+/// How many lines are stored in one transaction, at most …
 const BATCH: usize = 200;
+/// … and of how many bytes, so that a batch is stored well within a transaction's deadline.
+const HEAVY: usize = 512 * 1024;
 /// How many lines an import may have.
 const MOST_LINES: usize = 50_000;
 /// How much longer than a plain body an import may take to arrive.
@@ -73,9 +77,11 @@ pub fn configure(config: &mut ServiceConfig) {
 ///
 /// Each line is one write by external id: `{"resource", "sourceSystem", "externalId", "body"}`, with the body and the problems of the
 /// PUT by external id. At most 10 MiB and 50,000 lines of at most 64 KiB. The answer comes when the body has come whole; then the lines are
-/// carried out in their order, each in a transaction of its own and with the rights that the caller has now. `GET /imports/{importId}` says how far it
-/// has come, and `/rows` what became of each line. A bad line loses no good one. What the guideline does not cover is skipped and said to be so.
-/// If an instance dies, another goes on. Sending the same lines again changes nothing. HR administrators may, and integrations with `imports:write`.
+/// carried out in their order, each in a transaction of its own. `GET /imports/{importId}` says how far it has come, and `/rows` what
+/// became of each line. A bad line loses no good one. What the guideline does not cover is skipped and said to be so.
+/// If an instance dies, another goes on. Sending the same lines again changes nothing. Ten imports of one sender may be on their way,
+/// and are carried out one after another; the next is 429. Results are kept for 90 days. HR administrators may, and integrations with
+/// `imports:write`; a line needs the rights of its own write too: an integration those that it has when the line is carried out, a person those of their token.
 #[utoipa::path(
     tag = "imports",
     params(ImportOptions),
@@ -100,28 +106,31 @@ async fn create_import(
     let opened = call.clone();
     db.write(move |conn| queries::open(conn, &opened, id, options.dry_run))
         .await?;
-    let deadline = service.body_deadline;
-    let arrived = tokio::time::timeout(
-        deadline * PATIENCE,
-        receive(&call, &db, id, (line, body), deadline),
-    )
-    .await
-    .unwrap_or_else(|_| Err(Error::new(Code::RequestTimeout)));
-    let call = match arrived {
-        Ok(digest) => keyed(call, &digest),
-        Err(error) => {
-            // what did not come whole is forgotten; if that fails too it shows as interrupted
-            let _ = db.write(move |conn| queries::forget(conn, id)).await;
-            return Err(error);
-        }
+    let arriving = Arriving {
+        call: &call,
+        db: &db,
+        service: &service,
+        id,
     };
-    let now = (service.clock.0)();
+    let started = match arriving.receive(line, body).await {
+        Ok(digest) => start(keyed(call, &digest), &db, id, (service.clock.0)()).await,
+        Err(error) => Err(error),
+    };
+    if started.is_err() {
+        // what is not forgotten now is given up later
+        let _ = db.keep_house(move |conn| queries::forget(conn, id)).await;
+    }
+    started
+}
+
+/// Lets the lines be carried out, or replays the answer to the same lines.
+async fn start(call: Call, db: &Db, id: Uuid, now: DateTime<Utc>) -> Result<Answer, Error> {
     db.write(move |conn| {
         let answer = call.once(conn, |conn| {
             let import = queries::start(conn, id, now)?;
             Ok(Answer {
                 status: 201,
-                location: Some(format!("{}/imports/{id}", crate::http::answer::BASE)),
+                location: Some(format!("{BASE}/imports/{id}")),
                 ..Answer::plain(&import)?
             })
         })?;
@@ -133,48 +142,78 @@ async fn create_import(
     .await
 }
 
-/// Stores the lines as they come; gives the digest of the whole body.
-async fn receive(
-    call: &Call,
-    db: &Db,
+/// An import whose body is on its way. While its sender takes their time no thread and no connection of the database waits with it.
+struct Arriving<'a> {
+    call: &'a Call,
+    db: &'a Db,
+    service: &'a Service,
     id: Uuid,
-    (line, mut body): (Option<ImportLine>, web::Payload),
-    deadline: Duration,
-) -> Result<Vec<u8>, Error> {
-    let mut lines = Lines::default();
-    let mut rows: Vec<_> = line.map(|line| judged(call, 1, line)).into_iter().collect();
-    let (mut size, mut count) = (0, 0);
-    let mut digest = Context::new(&SHA256);
-    loop {
-        let piece = tokio::time::timeout(deadline, body.next())
-            .await
-            .map_err(|_| Error::new(Code::RequestTimeout))?;
-        let is_last = piece.is_none();
-        match piece {
-            Some(piece) => {
-                let piece = piece.map_err(|_| Error::new(Code::MalformedJson))?;
-                size += piece.len();
-                if size > LARGEST_IMPORT {
-                    return Err(import_too_large());
-                }
-                digest.update(&piece);
-                lines.push(&piece, |line, text| rows.push(received(call, line, text)));
-            }
-            None => lines.end(|line, text| rows.push(received(call, line, text))),
+}
+
+impl Arriving<'_> {
+    /// Stores the lines as they come; gives the digest of the whole body.
+    async fn receive(
+        &self,
+        line: Option<ImportLine>,
+        body: web::Payload,
+    ) -> Result<Vec<u8>, Error> {
+        if let Some(line) = line {
+            self.store(vec![judged(self.call, 1, line)]).await?;
         }
-        while rows.len() >= BATCH || is_last && !rows.is_empty() {
-            let batch: Vec<_> = rows.drain(..rows.len().min(BATCH)).collect();
-            count += batch.len();
-            if count > MOST_LINES {
+        let whole = self.service.body_deadline * PATIENCE;
+        tokio::time::timeout(whole, self.receive_lines(body))
+            .await
+            .unwrap_or_else(|_| Err(Error::new(Code::RequestTimeout)))
+    }
+
+    async fn receive_lines(&self, mut body: web::Payload) -> Result<Vec<u8>, Error> {
+        let (mut lines, mut batch) = (Lines::default(), Vec::new());
+        let (mut size, mut weight, mut count) = (0, 0, 0);
+        let mut digest = Context::new(&SHA256);
+        while let Some(piece) = tokio::time::timeout(self.service.body_deadline, body.next())
+            .await
+            .map_err(|_| Error::new(Code::RequestTimeout))?
+        {
+            let piece = piece.map_err(|_| Error::new(Code::MalformedJson))?;
+            size += piece.len();
+            if size > LARGEST_IMPORT {
                 return Err(import_too_large());
             }
-            let now = chrono::Utc::now().max(call.now);
-            db.write(move |conn| queries::add(conn, id, &batch, now))
-                .await?;
+            digest.update(&piece);
+            for part in piece.split_inclusive(|byte| *byte == b'\n') {
+                weight += part.len();
+                let Some((number, text)) = lines.feed(part) else {
+                    continue;
+                };
+                batch.push(received(self.call, number, text));
+                if batch.len() == BATCH || weight >= HEAVY {
+                    count += batch.len();
+                    if count > MOST_LINES {
+                        return Err(import_too_large());
+                    }
+                    self.store(std::mem::take(&mut batch)).await?;
+                    weight = 0;
+                }
+            }
         }
-        if is_last {
-            return Ok(digest.finish().as_ref().to_vec());
+        if let Some((number, text)) = lines.last() {
+            batch.push(received(self.call, number, text));
         }
+        if count + batch.len() > MOST_LINES {
+            return Err(import_too_large());
+        }
+        self.store(batch).await?;
+        Ok(digest.finish().as_ref().to_vec())
+    }
+
+    async fn store(&self, batch: Vec<Received>) -> Result<(), Error> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let (id, now) = (self.id, (self.service.clock.0)());
+        self.db
+            .write(move |conn| queries::add(conn, id, &batch, now))
+            .await
     }
 }
 
@@ -209,7 +248,7 @@ async fn get_import(
     let import = db
         .read(move |conn| {
             call.may(Action::Import)?;
-            let import = queries::find(conn, path.import_id, call.now)?;
+            let import = queries::find(conn, path.import_id)?;
             expect_own(&call, &import)?;
             Ok(import)
         })
@@ -237,7 +276,7 @@ async fn list_import_rows(
     let rows = db
         .snapshot(move |conn| {
             call.may(Action::Import)?;
-            let import = queries::find(conn, path.import_id, call.now)?;
+            let import = queries::find(conn, path.import_id)?;
             expect_own(&call, &import)?;
             queries::rows(conn, import.id, filter.outcome.as_deref(), &window)
         })

@@ -2,8 +2,10 @@
 //!
 //! The body is stored line by line as it comes, judged by its form, and carried out afterwards by whichever instance has the turn:
 //! each line in a transaction of its own together with its result. So a bad line loses no good one, an import whose instance dies
-//! goes on at the next line, and no line is done twice. A body that never came whole is `interrupted`, and nothing of it is done.
-//! Sending the same lines again is safe, as every write by external id is. What a line said is forgotten once it has its result.
+//! goes on at the next line, and no line is done twice. The imports of one sender are carried out one after another, and those of
+//! several senders side by side. A body that never came whole is `interrupted`, and nothing of it is done.
+//! Sending the same lines again is safe, as every write by external id is. What a line said is forgotten once it has its result,
+//! and the results after [`queries::KEPT`].
 
 pub mod handlers;
 pub mod queries;
@@ -15,6 +17,7 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -28,17 +31,23 @@ use crate::external_ids::{self, External, ExternalId, Written, new_ids};
 use crate::guideline::Text;
 use crate::http::call::{Call, pointer};
 use crate::http::contract::LARGEST_BODY;
+use crate::http::problem::shown_place;
 use crate::http::{Clock, json_text, operation_body_fault};
-use crate::identity::{Actor, Identity, Integration};
+use crate::identity::{Actor, Identity, clients};
 use crate::organisation::appointments::OfficeAppointment;
 use crate::organisation::contracts::SupplierContract;
 use crate::organisation::goals::BusinessGoal;
 use crate::organisation::people::Person;
 use crate::organisation::units::Unit;
 use crate::organisation::venues::Venue;
-use crate::rules::access::{Role, Scope};
+use crate::rules::access::Role;
 
 crate::stored_as_text!(ImportStatus, ImportOutcome, ImportedResource);
+
+/// How often a line is tried while the database gives it up: it waits for a lock that another holds, say.
+const TRIES: i16 = 3;
+/// How often, counted in polls without work, an instance looks for what is to be forgotten.
+const HOUSEKEEPING: u32 = 20;
 
 /// An import of JSON lines.
 #[derive(Debug, Clone, PartialEq, Queryable, Selectable, Serialize, ToSchema)]
@@ -236,57 +245,52 @@ impl ImportedResource {
     }
 }
 
-/// Who sent an import, with the rights of that moment, for when its lines are carried out.
+/// Who sent an import, for when its lines are carried out. A person has the rights of their token; an integration those that it has then.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Importer {
-    name: String,
-    roles: BTreeSet<Role>,
-    units: Option<BTreeSet<Uuid>>,
-    client_id: Option<Uuid>,
-    scopes: BTreeSet<Scope>,
-    source_system: String,
+#[serde(rename_all = "camelCase")]
+pub enum Importer {
+    Person {
+        person_ref: String,
+        roles: BTreeSet<Role>,
+        units: BTreeSet<Uuid>,
+    },
+    Integration {
+        client_id: Uuid,
+    },
 }
 
 impl Importer {
     fn of(call: &Call) -> Result<Importer, Error> {
-        let name = call.actor.name().to_owned();
         match &*call.actor {
-            Actor::Person(person) => Ok(Importer {
-                name,
+            Actor::Person(person) => Ok(Importer::Person {
+                person_ref: person.person_ref.clone(),
                 roles: person.roles.clone(),
-                units: Some(person.units.clone()),
-                client_id: None,
-                scopes: BTreeSet::new(),
-                source_system: String::new(),
+                units: person.units.clone(),
             }),
-            Actor::Integration(machine) => Ok(Importer {
-                name,
-                roles: BTreeSet::new(),
-                units: machine.units.clone(),
-                client_id: Some(machine.client_id),
-                scopes: machine.scopes.clone(),
-                source_system: machine.source_system.clone(),
+            Actor::Integration(machine) => Ok(Importer::Integration {
+                client_id: machine.client_id,
             }),
             Actor::System => Err(Error::new(Code::Forbidden)),
         }
     }
 
-    fn actor(&self) -> Actor {
-        match self.client_id {
-            Some(id) => Actor::Integration(
-                Integration::new(
-                    id,
-                    self.scopes.clone(),
-                    self.units.clone(),
-                    self.source_system.clone(),
-                )
-                .into(),
-            ),
-            None => Actor::Person(Identity {
-                person_ref: self.name.clone(),
-                roles: self.roles.clone(),
-                units: self.units.clone().unwrap_or_default(),
-            }),
+    /// 401 when the integration has ended since.
+    fn actor(&self, conn: &mut PgConnection, now: DateTime<Utc>) -> Result<Actor, Error> {
+        match self {
+            Importer::Person {
+                person_ref,
+                roles,
+                units,
+            } => Ok(Actor::Person(Identity {
+                person_ref: person_ref.clone(),
+                roles: roles.clone(),
+                units: units.clone(),
+            })),
+            Importer::Integration { client_id } => {
+                clients::queries::integration(conn, *client_id, now)?
+                    .map(|integration| Actor::Integration(integration.into()))
+                    .ok_or_else(|| Error::new(Code::Unauthenticated))
+            }
         }
     }
 }
@@ -374,8 +378,8 @@ fn problem(error: &Error, below: &str) -> ImportProblem {
             .iter()
             .map(|fault| ImportFault {
                 pointer: match &fault.at {
-                    At::Pointer(place) => format!("{below}{place}"),
-                    At::Parameter(name) => format!("/{name}"),
+                    At::Pointer(place) => format!("{below}{}", shown_place(place)),
+                    At::Parameter(name) => format!("/{}", shown_place(name)),
                     At::Header(name) => (*name).to_owned(),
                     At::Rule => String::new(),
                 },
@@ -388,28 +392,52 @@ fn problem(error: &Error, below: &str) -> ImportProblem {
 
 /// Carries out imports for as long as the service runs, a line at a time.
 pub async fn run(db: Db, clock: Clock, poll: Duration) {
+    let mut idle = 0;
     loop {
         let now = (clock.0)();
-        match db.write(move |conn| step(conn, now)).await {
-            Ok(true) => {}
-            Ok(false) => tokio::time::sleep(poll).await,
-            // the database is away, or has enough to do: the line is done later
-            Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
+        match db.keep_house(move |conn| step(conn, now)).await {
+            Ok(Step::Done) => db.written().notify_one(),
+            Ok(Step::Nothing) => {
+                if idle % HOUSEKEEPING == 0 {
+                    // what is not forgotten now is so later
+                    let _ = db
+                        .keep_house(move |conn| queries::forget_old(conn, now))
+                        .await;
+                }
+                idle += 1;
+                tokio::time::sleep(poll).await;
+            }
+            // the database is away, or has enough to do, or something holds the line up: it is done later
+            Ok(Step::HeldUp) | Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
         }
     }
 }
 
-/// Does the next line of the oldest import that no other instance is at; says whether there may be more.
-pub fn step(conn: &mut PgConnection, now: DateTime<Utc>) -> Result<bool, Error> {
+/// What became of a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// A line has its result, or an import its end.
+    Done,
+    /// The line is to be tried again.
+    HeldUp,
+    /// There is nothing to do.
+    Nothing,
+}
+
+/// Does the next line of the import whose turn it is.
+pub fn step(conn: &mut PgConnection, now: DateTime<Utc>) -> Result<Step, Error> {
     let Some(import) = queries::take(conn)? else {
-        return Ok(false);
+        return Ok(Step::Nothing);
     };
-    let Some((row, said)) = queries::next(conn, import.id)? else {
+    let Some(waiting) = queries::next(conn, import.id)? else {
         queries::complete(conn, import.id, now)?;
-        return Ok(true);
+        return Ok(Step::Done);
     };
-    let call = Call::new(import.importer.0.actor(), now, &import.request_id);
-    let (outcome, resource_id, problem) = match carry_out(conn, &call, &said.0, import.dry_run) {
+    let outcome = import.importer.0.actor(conn, now).and_then(|actor| {
+        let call = Call::new(actor, now, &import.request_id);
+        carry_out(conn, &call, &waiting.said.0, import.dry_run)
+    });
+    let (outcome, resource_id, problem) = match outcome {
         Ok((id, written)) => {
             let outcome = match written {
                 Written::Created => ImportOutcome::Created,
@@ -419,10 +447,15 @@ pub fn step(conn: &mut PgConnection, now: DateTime<Utc>) -> Result<bool, Error> 
             let kept = !(import.dry_run && written == Written::Created);
             (outcome, kept.then_some(id), None)
         }
-        Err(error) if error.fate() != Fate::Final || error.code().status() == 503 => {
-            return Err(error);
+        Err(error) if error.fate() == Fate::ConnectionLost => return Err(error),
+        Err(error) if error.code().status() == 503 && waiting.tries + 1 < TRIES => {
+            queries::try_again(conn, waiting.id)?;
+            return Ok(Step::HeldUp);
         }
         Err(error) => {
+            if let Some(cause) = error.internal_cause() {
+                log::warn!("a line of import {} failed: {cause}", import.id);
+            }
             let outcome = if error.code() == Code::OutsideGuideline {
                 ImportOutcome::OutsideGuideline
             } else {
@@ -431,8 +464,8 @@ pub fn step(conn: &mut PgConnection, now: DateTime<Utc>) -> Result<bool, Error> 
             (outcome, None, Some(problem(&error, "/body")))
         }
     };
-    queries::settle(conn, row, outcome, resource_id, problem, now)?;
-    Ok(true)
+    queries::settle(conn, waiting.id, outcome, resource_id, problem, now)?;
+    Ok(Step::Done)
 }
 
 /// Writes what a line says, in a transaction within that of its result; a dry run takes it back.
@@ -444,16 +477,19 @@ fn carry_out(
 ) -> Result<(Uuid, Written), Error> {
     let mut done = None;
     let outcome = conn.transaction(|conn| {
-        done = Some(write(conn, call, said)?);
+        // a line that makes the program panic must not hold up the rest
+        let written = catch_unwind(AssertUnwindSafe(|| write(conn, call, said)))
+            .unwrap_or_else(|_| Err(Error::internal("a line of an import panicked")))?;
+        done = Some(written);
         if dry_run {
             return Err(Error::from(diesel::result::Error::RollbackTransaction));
         }
         Ok(())
     });
     match (outcome, done) {
-        (Err(error), None) => Err(error),
-        (Err(error), _) if !dry_run => Err(error),
-        (_, Some(done)) => Ok(done),
+        (Ok(()), Some(done)) => Ok(done),
+        (Err(_), Some(done)) if dry_run => Ok(done),
+        (Err(error), _) => Err(error),
         (Ok(()), None) => Err(Error::internal("a line that did nothing")),
     }
 }
@@ -487,40 +523,53 @@ fn written<R: External>(
     Ok((row.id(), written))
 }
 
-/// Cuts what arrives into lines, however it arrives; a line longer than any body is not kept.
+/// A line's number, from 1, and its text, or why there is none.
+pub type Line<'a> = (i32, Result<&'a [u8], Code>);
+
+/// Cuts what arrives into lines, however it arrives; of a line longer than any body no more is kept.
 #[derive(Default)]
 pub struct Lines {
     line: Vec<u8>,
     number: i32,
-    too_long: bool,
+    /// The line has been handed over.
+    ended: bool,
 }
 
 impl Lines {
-    /// Hands over each line that is complete with this piece: its number, and its text or why there is none.
-    pub fn push(&mut self, piece: &[u8], mut take: impl FnMut(i32, Result<&[u8], Code>)) {
-        for part in piece.split_inclusive(|byte| *byte == b'\n') {
-            if self.line.len() + part.len() > LARGEST_BODY {
-                self.too_long = true;
-                self.line.clear();
-            } else if !self.too_long {
-                self.line.extend_from_slice(part);
-            }
-            if part.ends_with(b"\n") {
-                self.end(&mut take);
-            }
+    /// Takes what has come of a line, at most to its end; hands the line over when it is complete, unless it is blank.
+    pub fn feed(&mut self, part: &[u8]) -> Option<Line<'_>> {
+        if std::mem::take(&mut self.ended) {
+            self.line.clear();
         }
+        let (part, ends) = match part.strip_suffix(b"\n") {
+            Some(part) => (part, true),
+            None => (part, false),
+        };
+        // enough to see that it is too long, with its byte order mark and carriage return
+        let room = (LARGEST_BODY + 5).saturating_sub(self.line.len());
+        self.line.extend_from_slice(&part[..part.len().min(room)]);
+        if ends { self.line() } else { None }
     }
 
     /// The last line, which need not end.
-    pub fn end(&mut self, mut take: impl FnMut(i32, Result<&[u8], Code>)) {
+    pub fn last(&mut self) -> Option<Line<'_>> {
+        if self.ended { None } else { self.line() }
+    }
+
+    fn line(&mut self) -> Option<Line<'_>> {
         self.number += 1;
-        if self.too_long {
-            take(self.number, Err(Code::BodyTooLarge));
-        } else if !self.line.trim_ascii().is_empty() {
-            take(self.number, Ok(self.line.trim_ascii()));
+        self.ended = true;
+        let mut text = self.line.as_slice();
+        if self.number == 1 {
+            // some programs begin their UTF-8 with a byte order mark (RFC 8259, section 8.1)
+            text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
         }
-        self.line.clear();
-        self.too_long = false;
+        text = text.strip_suffix(b"\r").unwrap_or(text);
+        if text.len() > LARGEST_BODY {
+            return Some((self.number, Err(Code::BodyTooLarge)));
+        }
+        let text = text.trim_ascii();
+        (!text.is_empty()).then_some((self.number, Ok(text)))
     }
 }
 
@@ -530,19 +579,27 @@ mod tests {
 
     fn cut(pieces: &[&[u8]]) -> Vec<(i32, Result<Vec<u8>, Code>)> {
         let (mut lines, mut found) = (Lines::default(), Vec::new());
-        let mut take = |number, text: Result<&[u8], Code>| {
-            found.push((number, text.map(<[u8]>::to_vec)));
-        };
-        for piece in pieces {
-            lines.push(piece, &mut take);
+        let parts = pieces
+            .iter()
+            .flat_map(|piece| piece.split_inclusive(|byte| *byte == b'\n'));
+        for part in parts {
+            found.extend(
+                lines
+                    .feed(part)
+                    .map(|(number, text)| (number, text.map(<[u8]>::to_vec))),
+            );
         }
-        lines.end(&mut take);
+        found.extend(
+            lines
+                .last()
+                .map(|(number, text)| (number, text.map(<[u8]>::to_vec))),
+        );
         found
     }
 
     #[test]
     fn lines_are_cut_alike_however_they_arrive() {
-        let text = b"{\"a\":1}\r\n\n  \n{\"b\":2}\nlast";
+        let text = b"\xef\xbb\xbf{\"a\":1}\r\n\n  \n{\"b\":2}\nlast";
         let whole = cut(&[text]);
         assert_eq!(
             whole,
@@ -560,13 +617,36 @@ mod tests {
     }
 
     #[test]
-    fn a_line_longer_than_a_body_may_be_is_refused_and_the_next_is_read() {
-        let mut text = vec![b'x'; LARGEST_BODY + 1];
-        text.extend_from_slice(b"\nnext\n");
-        let pieces: Vec<&[u8]> = text.chunks(1000).collect();
-        assert_eq!(
-            cut(&pieces),
-            [(1, Err(Code::BodyTooLarge)), (2, Ok(b"next".to_vec()))]
-        );
+    fn a_line_as_long_as_a_body_is_read_and_a_longer_one_refused_and_the_next_is_read() {
+        let longest = vec![b'x'; LARGEST_BODY];
+        for (before, after) in [
+            (&b""[..], &b"\n"[..]),
+            (b"", b"\r\n"),
+            (b"\xef\xbb\xbf", b"\r\n"),
+        ] {
+            for (more, first) in [
+                (0, Ok(longest.clone())),
+                (1, Err(Code::BodyTooLarge)),
+                (1000, Err(Code::BodyTooLarge)),
+            ] {
+                let text = [before, &longest, &vec![b'x'; more], after, b"next\n"].concat();
+                let pieces: Vec<&[u8]> = text.chunks(1000).collect();
+                let expected = [(1, first), (2, Ok(b"next".to_vec()))];
+                assert!(
+                    cut(&pieces) == expected && cut(&[&text]) == expected,
+                    "{more} more, then {after:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn of_a_long_line_no_more_is_kept_than_is_needed_to_refuse_it() {
+        let mut lines = Lines::default();
+        for _ in 0..1000 {
+            assert!(lines.feed(&[b'x'; 10_000]).is_none());
+        }
+        assert!(lines.line.capacity() < 3 * LARGEST_BODY);
+        assert_eq!(lines.last(), Some((1, Err(Code::BodyTooLarge))));
     }
 }

@@ -191,6 +191,34 @@ pub(super) fn note_uses(
     Ok(())
 }
 
+/// The client as a caller, unless it has ended or expired.
+pub fn integration(
+    conn: &mut PgConnection,
+    id: Uuid,
+    now: DateTime<Utc>,
+) -> Result<Option<Integration>, Error> {
+    type Row = (Vec<Scope>, Option<Vec<Uuid>>, String);
+    let row: Option<Row> = api_clients::table
+        .find(id)
+        .filter(api_clients::ended_at.is_null())
+        .filter(api_clients::expires_at.gt(now))
+        .select((
+            api_clients::scopes,
+            api_clients::unit_ids,
+            api_clients::source_system,
+        ))
+        .first(conn)
+        .optional()?;
+    Ok(row.map(|(scopes, units, source_system)| {
+        Integration::new(
+            id,
+            scopes.into_iter().collect(),
+            units.map(|units| units.into_iter().collect()),
+            source_system,
+        )
+    }))
+}
+
 /// Every secret that has not ended, with what its client may do.
 pub fn secrets(conn: &mut PgConnection) -> Result<Secrets, Error> {
     type Row = (
