@@ -109,37 +109,47 @@ fn with(schema: &Value, body: Value, place: &str, value: &Value) -> Value {
 
 /// Every operation with a body: method, a path of its kind, the schema.
 fn writes() -> Vec<(String, String, &'static Value)> {
+    writes_as("application/json")
+}
+
+fn writes_as(media_type: &str) -> Vec<(String, String, &'static Value)> {
     let mut found = Vec::new();
     for (path, item) in document()["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
-            if let Some(schema) = operation.pointer("/requestBody/content/application~1json/schema")
-            {
-                let path = path.replace("{questionId}", "purpose");
-                let path: Vec<String> = path
-                    .split('/')
-                    .map(|part| {
-                        if part.starts_with('{') {
-                            Uuid::now_v7().to_string()
-                        } else {
-                            part.to_owned()
-                        }
-                    })
-                    .collect();
-                found.push((method.to_uppercase(), path.join("/"), schema));
+            if let Some(body) = operation["requestBody"]["content"].get(media_type) {
+                found.push((method.to_uppercase(), filled(path), &body["schema"]));
             }
         }
     }
     found
 }
 
-fn write(app: &TestApp, caller: &Caller, (method, path): (&str, &str), body: &str) -> Reply {
-    let precondition: &[(&str, &str)] =
-        if method == "POST" && !path.ends_with("/status-changes") || method == "PUT" {
-            &[]
-        } else {
-            &[("If-Match", "\"1\"")]
-        };
-    let reply = app.send(caller, method, path, precondition, Some(body));
+/// The path with a value for each of its parameters; what it names is not there.
+fn filled(path: &str) -> String {
+    let part = |part: &str| match part {
+        "{questionId}" => "purpose".to_owned(),
+        part if part.starts_with('{') => Uuid::now_v7().to_string(),
+        part => part.to_owned(),
+    };
+    path.split('/').map(part).collect::<Vec<_>>().join("/")
+}
+
+fn write(app: &TestApp, caller: &Caller, operation: (&str, &str), body: &str) -> Reply {
+    write_as(app, caller, operation, "application/json", body)
+}
+
+fn write_as(
+    app: &TestApp,
+    caller: &Caller,
+    (method, path): (&str, &str),
+    media_type: &str,
+    body: &str,
+) -> Reply {
+    let mut headers = vec![("Content-Type", media_type)];
+    if method == "PATCH" || path.ends_with("/status-changes") {
+        headers.push(("If-Match", "\"1\""));
+    }
+    let reply = app.send(caller, method, path, &headers, Some(body));
     assert!(
         reply.status < 500,
         "{method} {path} {body:.300}: {}",
@@ -189,26 +199,30 @@ fn sides(schema: &Value) -> Vec<(Value, Option<Value>)> {
     found
 }
 
-#[test]
-fn every_bound_of_every_body_is_the_one_that_the_document_says() {
+/// Tries both sides of each bound of each body of this media type; gives how many were tried.
+fn try_bodies(media_type: &str) -> usize {
     let app = TestApp::empty();
     let hr = app.hr();
     let mut tried = 0;
-    for (method, path, schema) in writes() {
+    for (method, path, schema) in writes_as(media_type) {
         let mut all = Vec::new();
         places(schema, "", &mut all);
         for (place, at) in all {
             for (allowed, refused) in sides(at) {
-                let body = |value| with(schema, sample(schema), &place, value).to_string();
-                let taken = write(&app, &hr, (&method, &path), &body(&allowed));
+                let send = |value| {
+                    let body = with(schema, sample(schema), &place, value).to_string();
+                    write_as(&app, &hr, (&method, &path), media_type, &body)
+                };
+                let taken = send(&allowed);
                 let complaints = faults_at(&taken, &place);
                 assert!(
-                    taken.status != 413 && !complaints.iter().any(|code| BOUNDS.contains(code)),
+                    !matches!(taken.status, 413 | 415)
+                        && !complaints.iter().any(|code| BOUNDS.contains(code)),
                     "{method} {path} {place}: {}",
                     taken.text
                 );
                 if let Some(refused) = refused {
-                    let refusal = write(&app, &hr, (&method, &path), &body(&refused)).expect(422);
+                    let refusal = send(&refused).expect(422);
                     let complaints = faults_at(&refusal, &place);
                     assert!(
                         complaints.iter().any(|code| BOUNDS.contains(code)),
@@ -220,7 +234,133 @@ fn every_bound_of_every_body_is_the_one_that_the_document_says() {
             }
         }
     }
+    tried
+}
+
+#[test]
+fn every_bound_of_every_body_is_the_one_that_the_document_says() {
+    let tried = try_bodies("application/json");
     assert!(tried > 150, "{tried} bounds");
+}
+
+#[test]
+fn every_bound_of_every_merge_patch_is_the_one_that_the_document_says() {
+    let tried = try_bodies("application/merge-patch+json");
+    assert!(tried > 30, "{tried} bounds");
+}
+
+/// Texts at the two sides of the bounds that a pattern of one class of characters sets: `^[a-z]{1,9}$`.
+fn sides_of_pattern(pattern: &str, one: &str) -> Vec<(String, Option<String>)> {
+    let bounds = |rest: &str| -> Option<(usize, usize)> {
+        let (least, most) = rest.split_once('}')?.0.split_once(',')?;
+        Some((least.parse().ok()?, most.parse().ok()?))
+    };
+    let Some((least, most)) = pattern.split('{').skip(1).find_map(bounds) else {
+        return Vec::new();
+    };
+    vec![
+        (one.repeat(most), Some(one.repeat(most + 1))),
+        (
+            one.repeat(least),
+            least.checked_sub(1).map(|less| one.repeat(less)),
+        ),
+    ]
+}
+
+#[test]
+fn every_bound_of_every_header_and_of_every_part_of_an_address_is_the_one_that_the_document_says() {
+    let app = TestApp::empty();
+    let hr = app.hr();
+    let mut tried: std::collections::BTreeMap<&str, usize> = [("header", 0), ("path", 0)].into();
+    for (path, item) in document()["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let method = method.to_uppercase();
+            let parameters: Vec<&Value> = operation["parameters"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(resolved)
+                .collect();
+            let has_body = !operation["requestBody"].is_null();
+            for parameter in &parameters {
+                let (place, name) = (
+                    parameter["in"].as_str().unwrap(),
+                    parameter["name"].as_str().unwrap(),
+                );
+                let Some(count) = tried.get_mut(place) else {
+                    continue;
+                };
+                let ask = |value: &str| {
+                    let mut headers = Vec::new();
+                    let mut address = filled(path);
+                    if place == "path" {
+                        let encoded = if value.is_empty() { "%20" } else { value };
+                        address = filled(&path.replace(&format!("{{{name}}}"), encoded));
+                    } else {
+                        headers.push((name, value));
+                    }
+                    let must_match =
+                        |known: &&&Value| known["name"] == "If-Match" && known["required"] == true;
+                    if name != "If-Match" && parameters.iter().find(must_match).is_some() {
+                        headers.push(("If-Match", "\"1\""));
+                    }
+                    // a body that is refused, so that nothing is done, and after the parameters
+                    let reply =
+                        app.send(&hr, &method, &address, &headers, has_body.then_some("[]"));
+                    assert!(
+                        reply.status < 500,
+                        "{method} {address} {headers:?}: {}",
+                        reply.text
+                    );
+                    reply
+                };
+                let schema = resolved(&parameter["schema"]);
+                let pattern = schema["pattern"].as_str().unwrap_or_default();
+                let quoted = |text: String| {
+                    if name == "If-Match" {
+                        format!("\"{text}\"")
+                    } else {
+                        text
+                    }
+                };
+                let plain = |value: Value| value.as_str().unwrap_or_default().replace('å', "x");
+                let bounds = sides(schema)
+                    .into_iter()
+                    .map(|(allowed, refused)| (plain(allowed), refused.map(plain)))
+                    .chain(sides_of_pattern(
+                        pattern,
+                        if name == "If-Match" { "1" } else { "x" },
+                    ));
+                for (allowed, refused) in bounds {
+                    let taken = ask(&quoted(allowed));
+                    assert!(
+                        taken.status != 400 && !taken.faults().contains(&name.to_owned()),
+                        "{method} {path} {name}: {}",
+                        taken.text
+                    );
+                    if let Some(refused) = refused {
+                        let code = if place == "path" {
+                            "invalid-parameter"
+                        } else {
+                            "invalid-header"
+                        };
+                        let refusal = ask(&quoted(refused)).expect_problem(400, code);
+                        assert_eq!(
+                            refusal.faults(),
+                            [name],
+                            "{method} {path}: {}",
+                            refusal.text
+                        );
+                    }
+                    *count += 1;
+                }
+            }
+        }
+    }
+    assert!(
+        tried["header"] > 100 && tried["path"] > 50,
+        "{tried:?} bounds"
+    );
 }
 
 #[test]
