@@ -351,6 +351,20 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_that_is_given_is_told_from_one_that_is_not() {
+        let limits = |set: &[(&str, &str)]| {
+            let limits = read(true, set).expect("settings").limits;
+            (limits.requests_per_minute, limits.failed_logins_per_minute)
+        };
+        assert_eq!(limits(&[]), (None, None));
+        let set = [
+            ("KOMPETENS_REQUESTS_PER_MINUTE", "0"),
+            ("KOMPETENS_FAILED_LOGINS_PER_MINUTE", "5"),
+        ];
+        assert_eq!(limits(&set), (Some(0), Some(5)));
+    }
+
+    #[test]
     fn a_wrong_or_missing_setting_is_named_with_what_was_expected() {
         let server = [
             ("DATABASE_URL", "postgres://service@db/kompetens"),
@@ -373,6 +387,11 @@ mod tests {
         for (name, value) in [
             ("KOMPETENS_ADDRESS", "localhost"),
             ("KOMPETENS_OPERATIONS_ADDRESS", "8081"),
+            ("KOMPETENS_REQUESTS_PER_MINUTE", "many"),
+            ("KOMPETENS_FAILED_LOGINS_PER_MINUTE", "-1"),
+            ("KOMPETENS_PROXIES", "11"),
+            ("KOMPETENS_CORS_ORIGINS", "*"),
+            ("KOMPETENS_CORS_ORIGINS", "https://a.example.se, intranet"),
             ("KOMPETENS_PUBLIC_URL", "kompetens.example.se"),
             (
                 "KOMPETENS_PUBLIC_URL",

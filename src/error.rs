@@ -468,8 +468,8 @@ catalogue! {
         "Adressen är längre än 8 KiB. Använd färre eller kortare parametrar.",
         "The address is longer than 8 KiB. Use fewer or shorter parameters.";
     TooManyRequests = 429 "too-many-requests", "För många anrop", "Too many requests",
-        "Vänta så många sekunder som Retry-After anger, och sprid anropen. Höj gränsen i inställningarna om de behövs så tätt.",
-        "Wait for as many seconds as Retry-After says, and spread the requests. If they are needed so often, raise the limit in the settings.";
+        "Vänta så många sekunder som Retry-After anger, och sprid anropen. Behövs de så tätt, be den som driver tjänsten att höja gränsen.",
+        "Wait for as many seconds as Retry-After says, and spread the requests. If you need that many, ask those who run the service for a higher limit.";
     UnsupportedMediaType = 415 "unsupported-media-type", "Fel innehållstyp", "Unsupported media type",
         "Skicka innehållet som application/json (PATCH även application/merge-patch+json), i UTF-8 och okomprimerat.",
         "Send the body as application/json (PATCH also application/merge-patch+json), in UTF-8 and not compressed.";
