@@ -40,7 +40,7 @@ pub struct PagingParameters {
     )]
     page: Option<i64>,
     /// Where to go on: `nextCursor` of the list before, with the same filters and sort.
-    #[param(required = false, min_length = 1, max_length = 1000)]
+    #[param(required = false, min_length = 1, max_length = 4000)]
     cursor: Option<String>,
     /// Count all items that match, as `totalItems`.
     #[param(required = false, default = false, example = false)]

@@ -33,8 +33,8 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const CLAIM: Span = Span::seconds(60);
 /// After so long a turn begins no new attempt.
 const TURN: Duration = Duration::from_secs(30);
-/// How many subscriptions an instance serves at once.
-const AT_ONCE: usize = 8;
+/// How many subscriptions an instance serves at once: receivers that never answer take a place each, and a thread that waits.
+const AT_ONCE: usize = 32;
 /// With so many deliveries open the receiver is taken to be down.
 const OPEN: i64 = 10;
 /// After so long without success a delivery, and a subscription, is given up.
@@ -90,7 +90,9 @@ fn agent(networks: &Networks) -> Agent {
     )
 }
 
-/// Claims a subscription that has something to send.
+/// Claims a subscription that has something to send; any of them, so that none has to wait for all others.
+///
+/// A claim that would last longer than one can was made by a clock that has been set back since.
 fn claim(conn: &mut PgConnection, now: DateTime<Utc>) -> Result<Option<Uuid>, Error> {
     #[derive(QueryableByName)]
     struct Claimed {
@@ -100,17 +102,18 @@ fn claim(conn: &mut PgConnection, now: DateTime<Utc>) -> Result<Option<Uuid>, Er
     let claimed: Option<Claimed> = diesel::sql_query(
         "update webhook_subscriptions set claimed_until = $2 where id = (
             select s.id from webhook_subscriptions s
-            where (s.claimed_until is null or s.claimed_until <= $1) and (
+            where (s.claimed_until is null or s.claimed_until <= $1 or s.claimed_until > $3) and (
                 exists (select from webhook_deliveries d where d.subscription_id = s.id and d.next_attempt_at <= $1
                     and (s.status = 'active' or d.requested))
                 or s.status = 'active' and s.last_number < (select max(number) from changes)
                     and 10 > (select count(*) from webhook_deliveries d
                         where d.subscription_id = s.id and d.next_attempt_at is not null))
-            order by s.claimed_until nulls first, s.id limit 1 for update skip locked)
+            order by random() limit 1 for update skip locked)
          returning id",
     )
     .bind::<Timestamptz, _>(now)
     .bind::<Timestamptz, _>(now + CLAIM)
+    .bind::<Timestamptz, _>(now + CLAIM * 2)
     .get_result(conn)
     .optional()?;
     Ok(claimed.map(|claimed| claimed.id))
@@ -139,6 +142,7 @@ async fn take_turn(db: Db, clock: Clock, agent: Agent, id: Uuid) {
             break;
         };
         let outcome = send(&agent, &message, now).await;
+        let gave_no_answer = outcome.error == Some("timeout");
         let now = (clock.0)();
         let chance = f64::from(Uuid::new_v4().as_bytes()[0]) / 256.0;
         let delivery = message.delivery.unwrap_or_else(Uuid::now_v7);
@@ -149,8 +153,8 @@ async fn take_turn(db: Db, clock: Clock, agent: Agent, id: Uuid) {
                 note(conn, &call, id, delivery, &message, &outcome, chance)
             })
             .await;
-        // not noted: it will be sent again, as the receiver must expect
-        if noted.is_err() {
+        // not noted: it will be sent again, as the receiver must expect. And one that does not answer lets others have its place
+        if noted.is_err() || gave_no_answer {
             break;
         }
     }

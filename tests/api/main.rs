@@ -47,6 +47,7 @@ mod providers;
 mod released;
 mod reminders;
 mod retention;
+mod schema;
 mod statistics;
 mod token;
 mod webhooks;

@@ -149,6 +149,9 @@ fn directory_for_postgres(path: &Path) {
     }
 }
 
+/// In every URL of the database, and never to be seen anywhere else.
+pub const PASSWORD: &str = "hemligt-losenord";
+
 /// A cluster with demo data of its own, on a unix socket.
 pub struct Cluster {
     pub home: PathBuf,
@@ -212,9 +215,10 @@ impl Cluster {
         self.home.join(".s.PGSQL.5432")
     }
 
+    /// The password is not asked for; it is there to be looked for in the log.
     pub fn url(&self, role: &str, database: &str) -> String {
         format!(
-            "postgresql://{role}@/{database}?host={}",
+            "postgresql://{role}:{PASSWORD}@/{database}?host={}",
             self.home.display()
         )
     }
@@ -264,6 +268,22 @@ impl Cluster {
         )))
         .get_result(&mut self.admin(&self.database.lock().unwrap()))
         .unwrap()
+    }
+
+    /// What `kompetens verify-audit` says of the database that the oracle looks into.
+    pub fn verify_audit(&self) -> Result<String, String> {
+        let database = self.database.lock().unwrap().clone();
+        let output = kompetens()
+            .arg("verify-audit")
+            .env("DATABASE_URL", self.url("kompetens_service", &database))
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        if output.status.success() {
+            Ok(said)
+        } else {
+            Err(said + &String::from_utf8_lossy(&output.stderr))
+        }
     }
 
     fn pid(&self) -> Pid {

@@ -7,6 +7,8 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{LazyLock, Mutex};
 
+use diesel::connection::SimpleConnection;
+
 use crate::cluster::Cluster;
 use crate::program::{Client, Failure, HR, Reply};
 
@@ -213,7 +215,7 @@ impl Ledger {
 }
 
 /// What must hold of every database, whatever happened: no half event, one change entry for each revision of each resource,
-/// revisions without gaps.
+/// revisions without gaps, one decision per request and office and none by the requester, and a chain that verifies.
 #[track_caller]
 pub fn expect_whole(cluster: &Cluster) {
     for half in [
@@ -222,6 +224,8 @@ pub fn expect_whole(cluster: &Cluster) {
         "select count(*) from changes c where not exists (select from change_payloads p where p.entry_id = c.entry_id)",
         "select count(*) from events e where title like 'Dag %' and not exists (
             select from idempotency_records r where r.location like '%' || e.id)",
+        DECIDED_TWICE,
+        DECIDED_BY_THE_REQUESTER,
     ] {
         assert_eq!(cluster.count(half), 0, "{half}");
     }
@@ -234,10 +238,27 @@ pub fn expect_whole(cluster: &Cluster) {
     ] {
         let gaps = format!(
             "select count(*) from {table} r where (select array_agg(c.revision order by c.revision) from changes c
-                where c.resource_type = '{resource}' and c.resource_id = r.id)
+                where c.resource_type = '{resource}' and c.resource_id = r.id and c.operation <> 'remind')
              is distinct from array(select generate_series(1, r.revision))"
         );
         assert_eq!(cluster.count(&gaps), 0, "{gaps}");
+    }
+    let verdict = cluster.verify_audit();
+    assert!(verdict.is_ok(), "verify-audit: {verdict:?}");
+}
+
+const DECIDED_TWICE: &str = "select count(*) from (
+    select from decisions group by request_id, office_type, unit_id having count(*) > 1) twice";
+const DECIDED_BY_THE_REQUESTER: &str = "select count(*) from decisions d
+    join exception_requests r on r.id = d.request_id where r.requested_by = d.person_ref";
+
+/// The sequencer goes on after whatever happened: every entry of the change log gets its number.
+#[track_caller]
+pub fn expect_numbered(cluster: &Cluster) {
+    let begun = std::time::Instant::now();
+    while cluster.count("select count(*) from changes where number is null") > 0 {
+        assert!(begun.elapsed().as_secs() < 20, "every entry is numbered");
+        std::thread::sleep(std::time::Duration::from_millis(20));
     }
 }
 
@@ -265,4 +286,47 @@ fn an_event_that_was_acknowledged_and_is_not_there_is_lost_and_one_that_nobody_w
     refused.1.body = r#"{"id": "0190a000-0000-7000-8000-00000000ffff"}"#.to_owned();
     ledger.acknowledged.lock().unwrap().push(refused);
     assert_eq!(ledger.lost_and_doubled(&cluster), (1, 1));
+}
+
+#[test]
+fn the_oracle_sees_a_half_event_a_gap_a_second_decision_and_a_chain_that_was_changed() {
+    let cluster = Cluster::new();
+    let program = crate::program::Program::start(&cluster.url("kompetens_service", "kompetens"));
+    let ledger = Ledger::default();
+    assert!(ledger.write(&mut Client::new(program.address, &HR)));
+    expect_numbered(&cluster);
+    expect_whole(&cluster);
+    drop(program);
+    for (number, harm) in [
+        "delete from occasions where event_id in (select id from events where title like 'Dag %')",
+        "delete from event_organisers where event_id in (select id from events where title like 'Dag %')",
+        "delete from idempotency_records",
+        "update events set revision = revision + 1",
+        "update changes set actor = 'person-0002' where number = 7",
+        "update change_payloads set after = '{}' where entry_id = (select entry_id from changes where number = 7)",
+        "delete from changes where number = 7",
+        "alter table decisions drop constraint decisions_one_per_office;
+         insert into decisions select gen_random_uuid(), request_id, office_appointment_id, office_type, unit_id, person_ref,
+            capacity, outcome, reasons, conditions, basis, decided_at from decisions limit 1",
+        "update exception_requests set requested_by = (select person_ref from decisions where request_id = exception_requests.id limit 1)
+            where id in (select request_id from decisions)",
+    ]
+    .iter()
+    .enumerate()
+    {
+        // each harm on a copy of its own
+        let copy = format!("harmed_{number}");
+        let mut admin = cluster.admin("postgres");
+        admin
+            .batch_execute(&format!("create database {copy} template kompetens"))
+            .unwrap();
+        cluster.admin(&copy)
+            .batch_execute(&format!("set session_replication_role = replica; {harm}"))
+            .unwrap();
+        cluster.look_into(&copy);
+        let seen = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            expect_whole(&cluster);
+        }));
+        assert!(seen.is_err(), "{harm}");
+    }
 }

@@ -11,14 +11,21 @@
 
 mod cluster;
 mod ledger;
+mod lies;
 mod program;
+#[path = "../api/schema.rs"]
+mod schema;
 mod wire;
 
+mod clock;
 mod database;
 mod kills;
 mod line;
+mod parsers;
 mod pressure;
 mod rolling;
+mod texts;
+mod webhooks;
 
 /// `few` rounds in the suite, `all` of them for the table.
 fn rounds(few: usize, all: usize) -> usize {
@@ -82,7 +89,9 @@ fn judge(
 ) {
     ledger.settle(address);
     ledger.expect_equal_replays(address);
+    ledger::expect_numbered(cluster);
     ledger::expect_whole(cluster);
+    program::expect_nothing_secret_is_logged();
     let (lost, doubled) = ledger.lost_and_doubled(cluster);
     Row {
         fault,

@@ -197,7 +197,7 @@ fn with_64_descriptors_it_serves_on_after_200_connections() {
 fn without_anyone_to_read_its_log_it_serves_on() {
     let cluster = Cluster::new();
     let mut command = Program::command(&cluster.url("kompetens_service", "kompetens"));
-    command.env("RUST_LOG", "info").stderr(Stdio::piped());
+    command.stderr(Stdio::piped());
     let mut program = Program::at(free_address(), &mut command);
     program.close_log();
     let ledger = Ledger::default();

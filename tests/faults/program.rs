@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use crate::cluster::{run, scratch};
+use crate::cluster::{PASSWORD, run, scratch};
 
 const ISSUER: &str = "https://issuer.example";
 const AUDIENCE: &str = "kompetens";
@@ -26,26 +26,56 @@ static KEYS: LazyLock<PathBuf> = LazyLock::new(|| {
 });
 
 /// A token of an HR administrator of the demo data.
-pub static HR: LazyLock<String> = LazyLock::new(|| {
+pub static HR: LazyLock<String> = LazyLock::new(|| token("person-0001", &["hrAdministrator"]));
+
+/// A token of this person of the demo data, good for longer than a test may set the clock.
+pub fn token(person: &str, roles: &[&str]) -> String {
+    let roles = roles.iter().flat_map(|role| ["--role", role]);
     let output = kompetens()
-        .args([
-            "token",
-            "--person",
-            "person-0001",
-            "--role",
-            "hrAdministrator",
-        ])
+        .args(["token", "--hours", "8760", "--person", person])
+        .args(roles)
         .args(["--issuer", ISSUER, "--audience", AUDIENCE, "--key"])
         .arg(KEYS.join("key.pem"))
         .output()
         .unwrap();
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// Those of the demo data who may do something that others may not: HR, heads, directors, chief executives, a planner, the archivist.
+pub static EVERYONE: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let offices = ["02", "04", "05", "06", "07", "08", "09", "10", "03", "18"];
+    let offices = offices.map(|person| token(&format!("person-00{person}"), &[]));
+    let archivist = token("person-0020", &["archivist"]);
+    std::iter::once(HR.clone())
+        .chain(offices)
+        .chain([archivist])
+        .collect()
 });
 
 pub fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0")
         .and_then(|listener| listener.local_addr())
         .unwrap()
+}
+
+/// What every program of this run says; they append to it.
+static LOG: LazyLock<PathBuf> = LazyLock::new(|| scratch().join("kompetens.log"));
+
+/// No log holds a secret, a personal number or the traces of a panic.
+#[track_caller]
+pub fn expect_nothing_secret_is_logged() {
+    let log = std::fs::read_to_string(&*LOG).unwrap();
+    assert!(!log.is_empty(), "something is logged");
+    for line in log.lines() {
+        let is_secret = |word: &str| word.starts_with("kompetens_") && word.len() > 40;
+        let tells = line.contains(PASSWORD)
+            || line.contains("whsec_")
+            || line.contains("eyJ")
+            || line.contains("121212")
+            || line.contains("panicked")
+            || line.split([' ', '"', '=']).any(is_secret);
+        assert!(!tells, "{line}");
+    }
 }
 
 pub struct Program {
@@ -56,22 +86,25 @@ pub struct Program {
 
 impl Program {
     pub fn start(database_url: &str) -> Program {
-        Program::at(
-            free_address(),
-            Program::command(database_url).stderr(Stdio::null()),
-        )
+        Program::at(free_address(), &mut Program::command(database_url))
     }
 
     /// What [`Program::at`] runs; a test may set more.
     pub fn command(database_url: &str) -> Command {
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(&*LOG)
+            .unwrap();
         let mut command = kompetens();
         command
             .arg("serve")
+            .stderr(log)
             .env("DATABASE_URL", database_url)
             .env("KOMPETENS_ISSUER", ISSUER)
             .env("KOMPETENS_AUDIENCE", AUDIENCE)
             .env("KOMPETENS_JWKS_FILE", KEYS.join("jwks.json"))
-            .env("RUST_LOG", "error")
+            .env("RUST_LOG", "info")
             .stdin(Stdio::null());
         command
     }

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::cluster::PASSWORD;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Line {
     Pass,
@@ -75,7 +77,7 @@ impl Wire {
     /// The database's address for the service.
     pub fn url(&self) -> String {
         format!(
-            "postgresql://kompetens_service@127.0.0.1:{}/kompetens?sslmode=disable&gssencmode=disable",
+            "postgresql://kompetens_service:{PASSWORD}@127.0.0.1:{}/kompetens?sslmode=disable&gssencmode=disable",
             self.port
         )
     }
