@@ -105,6 +105,9 @@ impl Program {
             .env("KOMPETENS_AUDIENCE", AUDIENCE)
             .env("KOMPETENS_JWKS_FILE", KEYS.join("jwks.json"))
             .env("RUST_LOG", "info")
+            // one address, one credential, and as many requests as they like
+            .env("KOMPETENS_REQUESTS_PER_MINUTE", "0")
+            .env("KOMPETENS_FAILED_LOGINS_PER_MINUTE", "0")
             .stdin(Stdio::null());
         command
     }
