@@ -174,14 +174,10 @@ fn cursor_after<K: serde::Serialize + Clone>(key: &K, id: Uuid) -> String {
     cursor.unwrap()
 }
 
-fn is_a_day(key: &str) -> bool {
-    key.parse::<NaiveDate>().is_ok() || key.parse::<DateTime<Utc>>().is_ok()
-}
-
 #[test]
 fn a_cursor_comes_back_as_it_was_given_and_a_mended_one_is_refused() {
     // the longest text that a list is ordered by: 500 characters, none of them control characters
-    let keys = "[^\\p{Cc}]{0,500}";
+    let keys = prop_oneof!["[^\\p{Cc}]{0,500}", Just("1850-05-01".to_owned())];
     try_with(
         "a cursor that was given",
         20_000,
@@ -190,13 +186,8 @@ fn a_cursor_comes_back_as_it_was_given_and_a_mended_one_is_refused() {
             let id = Uuid::from_u128(id);
             let cursor = cursor_after(&key, id);
             let again = list(&format!("status=draft&cursor={cursor}")).unwrap();
-            match again {
-                Ok(paging) => assert_eq!(paging.after::<String>().unwrap(), Some((key, id))),
-                // no row holds such a day
-                Err(_) => assert!(
-                    key.parse::<NaiveDate>().is_ok() || key.parse::<DateTime<Utc>>().is_ok()
-                ),
-            }
+            let after = again.unwrap().after::<String>();
+            assert_eq!(after.unwrap(), Some((key, id)));
             // a cursor belongs to its list
             let elsewhere = list(&format!("status=held&cursor={cursor}")).unwrap();
             assert_eq!(elsewhere.unwrap_err().code(), Code::InvalidCursor);
