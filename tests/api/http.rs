@@ -571,6 +571,218 @@ fn what_is_not_http_neither_hangs_nor_kills_the_service() {
     alive(&app);
 }
 
+/// How many answers begin in what came back.
+fn answers(text: &str) -> Vec<&str> {
+    text.match_indices("HTTP/1.")
+        .map(|(at, _)| text.get(at + 9..at + 12).unwrap_or_default())
+        .collect()
+}
+
+#[test]
+fn a_request_that_two_readers_could_read_otherwise_is_refused_and_nothing_after_it_is_answered() {
+    let app = TestApp::empty();
+    let body = r#"{"kind":"kickOff","arranger":"group"}"#;
+    let length = body.len();
+    let smuggled = "GET /kompetens/v1/api-info HTTP/1.1\r\nHost: x\r\n\r\n";
+    let chunked = format!("{length:x}\r\n{body}\r\n0\r\n\r\n");
+    let Caller(Some(token)) = app.hr() else {
+        unreachable!()
+    };
+    let post = format!(
+        "POST /kompetens/v1/scope-checks HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n"
+    );
+    // headers, body: what stands behind them is a second request, for him who reads them so
+    let cases: Vec<(String, String)> = [
+        ("Content-Length: 0\r\nTransfer-Encoding: chunked", &*chunked),
+        ("Transfer-Encoding: chunked\r\nContent-Length: 4", &chunked),
+        ("Content-Length: 5\r\nContent-Length: 37", body),
+        ("Content-Length: 37, 37", body),
+        ("Content-Length: 37,5", body),
+        ("Content-Length: +37", body),
+        ("Content-Length: 0x25", body),
+        ("Content-Length: 37abc", body),
+        ("Content-Length: 3 7", body),
+        ("Content-Length: ", body),
+        ("Content-Length : 37", body),
+        ("Transfer-Encoding: chunked, identity", &chunked),
+        ("Transfer-Encoding: identity, chunked, chunked", &chunked),
+        ("Transfer-Encoding: xchunked", &chunked),
+        ("Transfer-Encoding: \u{b}chunked", &chunked),
+        ("Transfer-Encoding : chunked", &chunked),
+        ("Transfer-Encoding\t: chunked", &chunked),
+        (" Transfer-Encoding: chunked", &chunked),
+        ("X: y\r\n Transfer-Encoding: chunked", &chunked),
+        (
+            "X: y\nTransfer-Encoding: chunked\r\nContent-Length: 0",
+            &chunked,
+        ),
+        (
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity",
+            &chunked,
+        ),
+        ("Transfer-Encoding: chunked", "25;a=\"\r\n0\r\n\r\n"),
+        ("Transfer-Encoding: chunked", "0x25\r\n"),
+        ("Transfer-Encoding: chunked", "-1\r\n"),
+        ("Transfer-Encoding: chunked", "+25\r\n"),
+        ("Transfer-Encoding: chunked", "10000000000000025\r\n"),
+        ("Transfer-Encoding: chunked", "2 5\r\n"),
+        ("Transfer-Encoding: chunked", "\r\n"),
+        ("Transfer-Encoding: chunked", "1\r\n{x"),
+    ]
+    .map(|(headers, body)| (headers.to_owned(), body.to_owned()))
+    .into();
+    std::thread::scope(|scope| {
+        for (headers, body) in &cases {
+            let (app, post) = (&app, &post);
+            scope.spawn(move || {
+                let text = raw(
+                    app,
+                    format!("{post}{headers}\r\n\r\n{body}{smuggled}").as_bytes(),
+                );
+                let answers = answers(&text);
+                assert!(
+                    answers.len() <= 1 && answers.iter().all(|status| status.starts_with('4')),
+                    "{headers:?} {body:?}: {text}"
+                );
+            });
+        }
+    });
+    // the control: one that is right is answered, and so is the next on its connection, in order
+    for (headers, body) in [
+        (format!("Content-Length: {length}"), body),
+        ("Transfer-Encoding: chunked".to_owned(), &*chunked),
+    ] {
+        let text = raw(
+            &app,
+            format!("{post}{headers}\r\n\r\n{body}{smuggled}").as_bytes(),
+        );
+        assert_eq!(answers(&text), ["200", "200"], "{headers}: {text}");
+        assert!(
+            text.find("withinScope").or(text.find("covered")) < text.find("apiName"),
+            "{text}"
+        );
+    }
+    alive(&app);
+}
+
+#[test]
+fn a_head_that_is_not_as_http_has_it_is_refused() {
+    let app = TestApp::empty();
+    let nul = "GET /kompetens/v1/api-info HTTP/1.1\r\nHost: x\r\n";
+    // what comes back begins so; nothing: closed without a word
+    let cases: Vec<(String, &[&str])> = vec![
+        (
+            "GET /kompetens/v1/api-info\r\n\r\n".to_owned(),
+            &["400", ""],
+        ),
+        (
+            "GET /kompetens/v1/api-info HTTP/0.9\r\n\r\n".to_owned(),
+            &["400", "505"],
+        ),
+        (
+            "GET /kompetens/v1/api-info HTTP/1.2\r\nHost: x\r\n\r\n".to_owned(),
+            &["400", "505"],
+        ),
+        (
+            "GET /kompetens/v1/api-info HTTP/2.0\r\nHost: x\r\n\r\n".to_owned(),
+            &["400", "505"],
+        ),
+        (
+            "GET /kompetens/v1/api-info http/1.1\r\nHost: x\r\n\r\n".to_owned(),
+            &["400"],
+        ),
+        (
+            "GET  /kompetens/v1/api-info HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(),
+            &["400"],
+        ),
+        (
+            "GET\t/kompetens/v1/api-info\tHTTP/1.1\r\nHost: x\r\n\r\n".to_owned(),
+            &["400"],
+        ),
+        (
+            " GET /kompetens/v1/api-info HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(),
+            &["400"],
+        ),
+        (
+            "G\u{0}T /kompetens/v1/api-info HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(),
+            &["400"],
+        ),
+        (
+            "GET /kompetens/v1/\u{0}api-info HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(),
+            &["400"],
+        ),
+        (
+            "GET /kompetens/v1/api info HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(),
+            &["400"],
+        ),
+        (
+            "GET kompetens/v1/api-info HTTP/1.1\r\nHost: x\r\n\r\n".to_owned(),
+            &["400", "404"],
+        ),
+        (
+            "get /kompetens/v1/api-info HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+                .to_owned(),
+            &["405"],
+        ),
+        (
+            format!(
+                "{} /kompetens/v1/api-info HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+                "M".repeat(3000)
+            ),
+            &["400", "405"],
+        ),
+        (format!("{nul}X\u{0}: y\r\n\r\n"), &["400"]),
+        (format!("{nul}X: \u{0}\r\n\r\n"), &["400"]),
+        (format!("{nul}X: a\rb\r\n\r\n"), &["400"]),
+        (format!("{nul}X Y: z\r\n\r\n"), &["400"]),
+        (format!("{nul}X(: z\r\n\r\n"), &["400"]),
+        // obsolete folding
+        (format!("{nul}X: a\r\n b\r\n\r\n"), &["400"]),
+        (format!("{nul}X: a\r\n\tb\r\n\r\n"), &["400"]),
+        // a header flood, one huge header, and a request line without end
+        (
+            format!("{nul}Connection: close\r\n{}\r\n", "x: y\r\n".repeat(90)),
+            &["431"],
+        ),
+        (
+            format!("{nul}{}\r\n", "x: y\r\n".repeat(20_000)),
+            &["400", "431", ""],
+        ),
+        (
+            format!("{nul}X: {}\r\n\r\n", "y".repeat(1 << 20)),
+            &["400", "431", ""],
+        ),
+        (
+            format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "x".repeat(1 << 20)),
+            &["400", "414", "431", ""],
+        ),
+        (
+            "GET /".to_owned() + &"x".repeat(200_000),
+            &["400", "408", "414", "431", ""],
+        ),
+    ];
+    std::thread::scope(|scope| {
+        for (request, expected) in &cases {
+            let app = &app;
+            scope.spawn(move || {
+                let text = raw(app, request.as_bytes());
+                let answers = answers(&text);
+                let start: String = request.chars().take(90).collect();
+                assert!(answers.len() <= 1, "{start:?}: {text}");
+                let first = answers.first().copied().unwrap_or_default();
+                assert!(expected.contains(&first), "{start:?}: {text}");
+            });
+        }
+    });
+    // a line may end with a bare LF (RFC 9112, 2.2), and then it means the same to everyone
+    let bare = raw(
+        &app,
+        b"GET /kompetens/v1/api-info HTTP/1.1\nHost: x\nConnection: close\n\n",
+    );
+    assert!(matches!(answers(&bare)[..], ["200"] | ["400"]), "{bare}");
+    alive(&app);
+}
+
 #[test]
 fn a_panic_is_answered_as_a_problem_and_the_service_lives() {
     let app = TestApp::empty();

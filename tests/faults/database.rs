@@ -215,6 +215,26 @@ fn a_failover_to_a_promoted_standby_loses_nothing_that_was_acknowledged() {
     );
 }
 
+/// The control: without synchronous replication, a standby that has fallen behind loses what was acknowledged, and the oracle sees it.
+#[test]
+fn a_failover_to_a_standby_that_has_fallen_behind_loses_what_was_acknowledged() {
+    let cluster = Cluster::with(&["fsync=off"]);
+    let standby = cluster.standby();
+    let program = Program::start(&cluster.url("kompetens_service", "kompetens"));
+    let ledger = Ledger::default();
+    let mut client = Client::new(program.address, &HR);
+    standby.signal_all(Signal::STOP);
+    for _ in 0..20 {
+        assert!(ledger.write(&mut client));
+    }
+    cluster.signal_all(Signal::KILL);
+    cluster.await_end();
+    standby.signal_all(Signal::CONT);
+    standby.admin("postgres").batch("select pg_promote()");
+    let (lost, _) = ledger.lost_and_doubled(&standby);
+    assert!(lost > 0, "{lost} lost");
+}
+
 #[test]
 fn a_row_held_by_another_is_503_for_those_who_need_it_only() {
     let cluster = Cluster::new();

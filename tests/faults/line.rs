@@ -2,7 +2,7 @@
 
 use diesel::connection::SimpleConnection;
 use kompetens::http::document;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -46,17 +46,66 @@ pub fn writes() -> Vec<Write> {
                     );
                 }
             }
+            let mut body = example.map(Value::to_string);
+            if let Some((elsewhere, other)) = possible(&name) {
+                path = elsewhere.map_or(path, |path| {
+                    path.replace('#', "0190a000-0000-7000-8000-0000000")
+                });
+                body = other;
+            }
             writes.push(Write {
                 name,
                 method: method.to_uppercase(),
                 path,
-                body: example.map(Value::to_string),
+                body,
                 schema: operation.pointer("/requestBody/content/application~1json/schema"),
             });
         }
     }
     assert!(writes.len() > 20);
     writes
+}
+
+/// Where in the demo data, and with which body, a write succeeds whose example in the document tells of something that is over.
+fn possible(operation: &str) -> Option<(Option<&'static str>, Option<String>)> {
+    let soon = (chrono::Utc::now() + chrono::Duration::days(3)).date_naive();
+    let (path, body) = match operation {
+        "create_decision" => (
+            Some("/exception-requests/#01503/decisions"),
+            Some(
+                json!({"noConflictOfInterest": true, "outcome": "approved", "reasons": "Resan blir kort.", "conditions": "Samåkning."}),
+            ),
+        ),
+        "withdraw_exception_request" => (
+            Some("/exception-requests/#01503/withdrawal"),
+            Some(json!({})),
+        ),
+        "revoke_exception_request" => (Some("/exception-requests/#01505/revocation"), None),
+        "create_exception_request" => (
+            Some("/events/#01013/exception-requests"),
+            Some(
+                json!({"ruleIds": ["venueLadder"], "addressee": "departmentHead", "reason": "Allt annat är fullt.",
+                "alternativesConsidered": "Stadshuset.", "decisionNeededBy": soon}),
+            ),
+        ),
+        "cancel_follow_up" => (
+            Some("/follow-ups/#41602/cancellation"),
+            Some(json!({"reason": "Gruppen har upphört."})),
+        ),
+        "waive_follow_up" => (
+            Some("/follow-ups/#41601/waiver"),
+            Some(json!({"reason": "Gruppen har upphört."})),
+        ),
+        "create_person" => (
+            None,
+            Some(json!({"personRef": "person-9001", "displayName": "Vikarie",
+                "unitId": "0190a000-0000-7000-8000-000000000101", "validFrom": "2026-01-01"})),
+        ),
+        "change_unit" => (None, Some(json!({"name": "Bildning"}))),
+        "rotate_api_client_secret" => (None, Some(json!({}))),
+        _ => return None,
+    };
+    Some((path, body.map(|body| body.to_string())))
 }
 
 /// One try of a write.

@@ -46,6 +46,23 @@ fn sigterm_under_load_finishes_every_request_that_was_taken() {
     );
 }
 
+/// The control: killed instead of told to end, it leaves requests without an answer.
+#[test]
+fn kill_under_load_leaves_requests_without_an_answer() {
+    let cluster = Cluster::new();
+    let ledger = Ledger::default();
+    let unanswered = (0..20).any(|_| {
+        let mut program = Program::start(&cluster.url("kompetens_service", "kompetens"));
+        let stop = AtomicBool::new(false);
+        ledger.writers(program.address, 16, &stop, || {
+            ledger.await_more(32);
+            program.kill();
+        });
+        !ledger.unknown.lock().unwrap().is_empty()
+    });
+    assert!(unanswered, "it happens");
+}
+
 /// A balancer as small as one can be: it hands each new connection to an instance that says it is ready.
 struct Balancer {
     address: SocketAddr,
@@ -144,7 +161,8 @@ fn rolling_restarts_of_two_instances_behind_a_balancer_fail_no_request() {
 #[test]
 fn two_migrators_at_once_both_succeed() {
     let cluster = Cluster::new();
-    for round in 0..rounds(2, 20) {
+    let rounds = rounds(2, 20);
+    for round in 0..rounds {
         let database = format!("fresh_{round}");
         let mut admin = cluster.admin("postgres");
         diesel::connection::SimpleConnection::batch_execute(
@@ -163,6 +181,41 @@ fn two_migrators_at_once_both_succeed() {
             }
         });
     }
+    println!(
+        "\n| operators: two migrators at once | {rounds} | {0} | {0} | 0 | 0 | 0 | both succeed |",
+        rounds * 2
+    );
+}
+
+/// The control: without the lock that `kompetens migrate` takes, one of two that begin together fails.
+#[test]
+fn two_migrators_without_the_lock_get_in_each_others_way() {
+    use diesel::Connection;
+    use diesel_migrations::{FileBasedMigrations, MigrationHarness};
+    let cluster = Cluster::new();
+    let collided = (0..20).any(|round| {
+        let database = format!("unlocked_{round}");
+        let mut admin = cluster.admin("postgres");
+        diesel::connection::SimpleConnection::batch_execute(
+            &mut admin,
+            &format!("create database {database} owner kompetens_owner"),
+        )
+        .unwrap();
+        let owner = cluster.url("kompetens_owner", &database);
+        let together = std::sync::Barrier::new(2);
+        let migrate = || {
+            let mut conn = diesel::PgConnection::establish(&owner).unwrap();
+            let migrations = FileBasedMigrations::find_migrations_directory().unwrap();
+            together.wait();
+            conn.run_pending_migrations(migrations).is_ok()
+        };
+        std::thread::scope(|scope| {
+            let other = scope.spawn(migrate);
+            let one = migrate();
+            !(other.join().unwrap() && one)
+        })
+    });
+    assert!(collided, "it happens");
 }
 
 #[test]
@@ -173,9 +226,11 @@ fn a_dump_taken_under_load_restores_to_a_whole_database_that_serves() {
     let ledger = Ledger::default();
     let stop = AtomicBool::new(false);
     let dump = cluster.home.join("kompetens.dump");
+    let mut kept = String::new();
     ledger.writers(program.address, 8, &stop, || {
         ledger.await_more(30);
         // the commands of docs/OPERATIONS.md
+        kept = cluster.verify_audit().unwrap();
         run(postgres("pg_dump")
             .args(["--format=custom", "--file"])
             .arg(&dump)
@@ -202,6 +257,14 @@ fn a_dump_taken_under_load_restores_to_a_whole_database_that_serves() {
     run(kompetens()
         .args(["migrate", "--grant-to", "kompetens_service"])
         .env("KOMPETENS_MIGRATION_DATABASE_URL", &restored));
+    // the head that was kept elsewhere when the dump was taken stands in what was restored
+    let kept = kept
+        .lines()
+        .find_map(|line| line.strip_prefix("head "))
+        .unwrap();
+    run(kompetens()
+        .args(["verify-audit", "--head", kept])
+        .env("DATABASE_URL", &restored));
     cluster.look_into("kompetens_restored");
     expect_whole(&cluster);
     let stored =
@@ -214,4 +277,8 @@ fn a_dump_taken_under_load_restores_to_a_whole_database_that_serves() {
     let again = Program::start(&cluster.url("kompetens_service", "kompetens_restored"));
     assert!(ask_operations(&again, "/readyz").0 == 200);
     assert!(ledger.write(&mut Client::new(again.address, &HR)));
+    println!(
+        "\n| backup: dumped under 8 writers, restored | 1 | {} | {acknowledged} | 0 | 0 | 0 | {stored} events in the dump, whole; it serves on |",
+        ledger.requests()
+    );
 }
