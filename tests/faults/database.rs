@@ -224,7 +224,7 @@ fn a_failover_to_a_standby_that_has_fallen_behind_loses_what_was_acknowledged() 
     let ledger = Ledger::default();
     let mut client = Client::new(program.address, &HR);
     standby.signal_all(Signal::STOP);
-    for _ in 0..20 {
+    for _ in 0..300 {
         assert!(ledger.write(&mut client));
     }
     cluster.signal_all(Signal::KILL);
