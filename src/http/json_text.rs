@@ -40,8 +40,16 @@ pub fn is_uuid(text: &str) -> bool {
 
 /// A full date (RFC 3339) between 1900 and 2199.
 pub fn is_date(text: &str) -> bool {
+    // chrono would take a space for a leading zero
+    let is_formed = text.bytes().enumerate().all(|(position, byte)| {
+        if matches!(position, 4 | 7) {
+            byte == b'-'
+        } else {
+            byte.is_ascii_digit()
+        }
+    });
     text.len() == 10
-        && text.is_ascii()
+        && is_formed
         && NaiveDate::parse_from_str(text, "%Y-%m-%d").is_ok_and(|date| in_range(date.year()))
 }
 

@@ -648,6 +648,7 @@ fn values_that_look_right_but_are_not_are_refused_where_they_stand() {
         "/events?q=%",
         "/events?%FF=1",
         "/events?from=2026-13-01",
+        "/events?from=2026-10-%205",
         "/events?from=infinity",
         "/events?from=262142-01-01",
         "/events?updatedSince=2026-10-05T08:30:00",
