@@ -95,17 +95,17 @@ pub fn operation_body_fault(operation: &str, body: &Value) -> Result<(), Error> 
     CONTRACT.check(operation, body)
 }
 
-/// The operations, in the order in which the document lists their tags.
+/// The operations. The router tries the pattern of one path after the other, so what is asked for most comes first.
 fn operations(config: &mut ServiceConfig) {
     config
+        .configure(events::handlers::configure)
+        .configure(planning::handlers::configure)
         .configure(identity::handlers::configure)
         .configure(identity::clients::handlers::configure)
         .configure(guideline::handlers::configure)
         .configure(organisation::configure)
-        .configure(events::handlers::configure)
         .configure(external_ids::handlers::configure)
         .configure(imports::handlers::configure)
-        .configure(planning::handlers::configure)
         .configure(exceptions::handlers::configure)
         .configure(follow_ups::handlers::configure)
         .configure(reporting::lessons::configure)
