@@ -444,8 +444,8 @@ catalogue! {
         "Fältet kan inte ändras i evenemangets status. Planera om det, eller ändra bara det som går.",
         "The field cannot be changed in the event's status. Replan it, or change only what can be changed.";
     StillInUse = 409 "still-in-use", "Används fortfarande", "Still in use",
-        "En enhet, ett uppdrag eller ett kommande tillfälle behöver detta. Avsluta eller flytta det först.",
-        "A unit, an appointment or a future occasion needs this. End or move that first.";
+        "En enhet, ett uppdrag, ett beslut som redan är fattat eller ett kommande tillfälle behöver detta. Avsluta eller flytta det först, eller välj en senare dag.",
+        "A unit, an appointment, a decision already taken or a future occasion needs this. End or move that first, or choose a later day.";
     AnsweredByFollowUps = 409 "answered-by-follow-ups", "Besvaras med uppföljningar", "Answered by follow-ups",
         "Frågan besvaras genom att planera en uppföljning: POST /events/{eventId}/follow-ups.",
         "The question is answered by planning a follow-up: POST /events/{eventId}/follow-ups.";

@@ -142,12 +142,15 @@ pub struct ExceptionRequest {
     /// Is the event no longer what it was when this was asked for? Changing it back ends that.
     #[schema(example = false)]
     pub stale: bool,
-    /// The approvals that it needs, with the decisions there are.
+    /// The event as it was when this was asked for, which is what an approval is about.
+    pub snapshot: Snapshot,
+    /// While it is submitted the approvals that it needs, with the decisions there are; by the version's setting one of the heads is enough.
+    /// Afterwards the decisions that were taken.
     pub required_approvals: Vec<RequiredApproval>,
-    /// May the municipal director decide, alone or instead of the heads?
+    /// May the municipal director decide it now, alone or instead of the heads?
     #[schema(example = true)]
     pub director_may_decide: bool,
-    /// Can nobody in the service decide it? Then it is decided elsewhere and recorded.
+    /// Can nobody in the service decide it? Then it is decided elsewhere and recorded, or has been.
     #[schema(example = false)]
     pub decided_elsewhere: bool,
     /// The decision taken elsewhere.
@@ -632,12 +635,16 @@ fn shown(
     decisions: Vec<Decision>,
     recorded_decision: Option<RecordedDecision>,
 ) -> ExceptionRequest {
-    let route: Route = authority.ask(
-        &stored.requested_by,
-        stored.addressee,
-        &decisions,
-        authority::route,
-    );
+    // what is over needs no approval: what was decided stands, whoever holds the offices today
+    let route = (stored.status_at(call.now) == RequestStatus::Submitted).then(|| {
+        authority.ask(
+            &stored.requested_by,
+            stored.addressee,
+            &decisions,
+            authority::route,
+        )
+    });
+    let required = route.as_ref().map_or(&[][..], |route| &route.required);
     ExceptionRequest {
         id: stored.id,
         event_id: stored.event_id,
@@ -651,9 +658,11 @@ fn shown(
         requested_by: stored.requested_by.clone(),
         status: stored.status_at(call.now),
         stale: stored.is_stale_at(call.now),
-        required_approvals: approvals(&route, decisions),
-        director_may_decide: route.director_may_decide(),
-        decided_elsewhere: route.decided_elsewhere(),
+        snapshot: stored.snapshot.0.clone(),
+        required_approvals: approvals(required, decisions),
+        director_may_decide: route.as_ref().is_some_and(Route::director_may_decide),
+        decided_elsewhere: recorded_decision.is_some()
+            || route.as_ref().is_some_and(Route::decided_elsewhere),
         recorded_decision,
         created_at: stored.created_at,
         updated_at: stored.updated_at,
@@ -661,9 +670,9 @@ fn shown(
 }
 
 /// The offices that are required, and those that have decided without being required any more or instead.
-fn approvals(route: &Route, mut decisions: Vec<Decision>) -> Vec<RequiredApproval> {
+fn approvals(required: &[Office], mut decisions: Vec<Decision>) -> Vec<RequiredApproval> {
     let mut approvals: Vec<RequiredApproval> = Vec::new();
-    for office in &route.required {
+    for office in required {
         let at = decisions.iter().position(|decision| {
             decision.office == office.office_type && decision.unit_id == office.unit_id
         });
@@ -753,10 +762,17 @@ pub fn submit(
             Some(_) => {}
         }
     }
-    // what has lapsed makes room for what is asked now
+    // what has lapsed, or is about another event than this has become, makes room for what is asked now
     for stored in queries::submitted_of_event_for_update(conn, event.id)? {
         if stored.status_at(call.now) == RequestStatus::Lapsed {
             set_status(conn, call, event, &stored, RequestStatus::Lapsed)?;
+        } else if stored.stale
+            && stored
+                .rule_ids
+                .iter()
+                .any(|rule| new.rule_ids.contains(rule))
+        {
+            set_status(conn, call, event, &stored, RequestStatus::Withdrawn)?;
         }
     }
 
@@ -794,8 +810,8 @@ pub fn decide(
                 .map(|held| (held.appointment_id, held.office))
         },
     );
-    let (appointment_id, office) = chosen.map_err(|denial| denied(denial, &decisions))?;
     expect_open(conn, stored, &decisions)?;
+    let (appointment_id, office) = chosen.map_err(|denial| denied(denial, &decisions))?;
     expect_in_time(call, event, stored)?;
     expect_unchanged(conn, stored)?;
 
@@ -951,8 +967,8 @@ pub fn record(
     if new.decided_at > call.now || new.decided_at >= event.first_start {
         return Err(Error::at_pointer(Code::DecidedOutOfTime, "/decidedAt"));
     }
-    recordable.map_err(|denial| denied(denial, &decisions))?;
     expect_open(conn, stored, &decisions)?;
+    recordable.map_err(|denial| denied(denial, &decisions))?;
     expect_in_time(call, event, stored)?;
     expect_unchanged(conn, stored)?;
     queries::insert_recorded(conn, call, stored.id, new)?;

@@ -5,6 +5,7 @@
 use actix_web::web::Data;
 use actix_web::{get, patch, post};
 use chrono::{DateTime, NaiveDate, Utc};
+use diesel::dsl::{max, min};
 use diesel::pg::{Pg, PgConnection};
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,7 @@ use uuid::Uuid;
 
 use crate::changes;
 use crate::db::Db;
-use crate::db::schema::office_appointments;
+use crate::db::schema::{decisions, office_appointments};
 use crate::error::{Code, Error};
 use crate::external_ids::{External, ExternalId, Origin, first_of};
 use crate::http::answer::Answer;
@@ -25,6 +26,7 @@ use crate::http::patch::merged;
 use crate::identity::Reader;
 use crate::rules::access::Action;
 use crate::rules::authority::OfficeType;
+use crate::rules::calendar;
 use crate::{page_of, patch_of, sort_by, stored_as_text, window};
 
 /// Who holds an office, when, and in which capacity.
@@ -302,6 +304,15 @@ pub fn change(
     if new.capacity != before.capacity {
         return Err(Error::at_pointer(Code::ImmutableField, "/capacity"));
     }
+    // a decision names the appointment that was in force when it was taken (I8)
+    if queries::has_decided_outside(conn, before.id, new)? {
+        let pointer = if new.valid_from > before.valid_from {
+            "/validFrom"
+        } else {
+            "/validTo"
+        };
+        return Err(Error::at_pointer(Code::StillInUse, pointer));
+    }
 
     let row = queries::update(conn, before, new, call.now)?;
     changes::updated(conn, call, before, &row)?;
@@ -352,6 +363,25 @@ pub mod queries {
         )
         .load(conn)?;
         Ok((rows, total))
+    }
+
+    /// Was a decision taken by this appointment on a day that is none of these? It may still end on the day of a decision: an office can
+    /// be taken away at once.
+    pub(super) fn has_decided_outside(
+        conn: &mut PgConnection,
+        id: Uuid,
+        days: &NewOfficeAppointment,
+    ) -> Result<bool, Error> {
+        let (first, last): (Option<DateTime<Utc>>, Option<DateTime<Utc>>) = decisions::table
+            .filter(decisions::office_appointment_id.eq(id))
+            .select((min(decisions::decided_at), max(decisions::decided_at)))
+            .first(conn)?;
+        let (first, last) = (
+            first.map(calendar::stockholm_date),
+            last.map(calendar::stockholm_date),
+        );
+        Ok(first.is_some_and(|day| day < days.valid_from)
+            || last.is_some_and(|day| days.valid_to.is_some_and(|end| end < day)))
     }
 
     /// Every appointment in force on a day.

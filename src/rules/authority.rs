@@ -351,22 +351,29 @@ impl<'a> RequestFacts<'a> {
 /// What an exception was asked for, as it was at submission. Stored as JSON.
 ///
 /// Equal to the event's snapshot now unless the request is stale; a stale approval covers nothing (I4).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Snapshot {
-    /// Sorted.
+    /// When and where, in order of time.
     occasions: Vec<SnapshotOccasion>,
-    /// Sorted.
+    /// The organising units, in order of their ids.
+    #[schema(example = json!(["0190a000-0000-7000-8000-000000000101"]))]
     organisers: Vec<Uuid>,
 }
 
 /// One occasion of a [`Snapshot`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SnapshotOccasion {
+    /// When it was to start.
+    #[schema(example = "2026-10-05T06:30:00Z")]
     pub starts_at: DateTime<Utc>,
+    /// When it was to end.
+    #[schema(example = "2026-10-05T14:30:00Z")]
     pub ends_at: DateTime<Utc>,
-    /// `None` when digital or undecided.
+    /// The venue; absent when it was digital or undecided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "0190a000-0000-7000-8000-000000000504")]
     pub venue_id: Option<Uuid>,
 }
 

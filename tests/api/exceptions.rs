@@ -471,6 +471,106 @@ fn a_changed_venue_makes_the_approval_stale_and_changing_it_back_ends_that() {
 }
 
 #[test]
+fn a_request_says_what_it_is_about_and_one_that_went_stale_makes_room_for_a_new_one() {
+    let offices = Offices::new();
+    let hedemora = &offices.hedemora;
+    let event = offices.off_the_ladder(&[&hedemora.education]);
+    let asked = offices.ask(&event, "departmentHead");
+    assert_eq!(
+        asked.body["snapshot"],
+        json!({
+            "occasions": [{"startsAt": "2026-10-05T06:30:00Z", "endsAt": "2026-10-05T14:30:00Z", "venueId": hedemora.castle}],
+            "organisers": [hedemora.education],
+        })
+    );
+    // while it is about the event as it is, it stands in the way
+    let again = || offices.ask_as(&hedemora.planner, &event, "departmentHead");
+    again().expect_problem(409, "request-open");
+    let later = json!({"occasions": [{"startsAt": "2026-10-06T08:30:00+02:00", "endsAt": "2026-10-06T16:30:00+02:00",
+        "place": "venue", "venueId": hedemora.castle}]});
+    hedemora
+        .app
+        .patch(&hedemora.hr, &format!("/events/{event}"), &later)
+        .expect(200);
+    let second = again().expect(201).id();
+    assert_eq!(offices.status(&asked.id()), "withdrawn");
+    offices
+        .decide(&offices.education_head, &second, "approved")
+        .expect(201);
+    assert_eq!(offices.ladder(&event), "coveredByException");
+}
+
+#[test]
+fn what_was_decided_shows_its_decisions_and_asks_nobody_any_more() {
+    let offices = Offices::new();
+    let hedemora = &offices.hedemora;
+    let event = offices.off_the_ladder(&[&hedemora.education]);
+    let asked = offices.ask(&event, "departmentHead").id();
+    offices
+        .decide(&offices.education_head, &asked, "approved")
+        .expect(201);
+    // the one who decided becomes responsible: today another would have to decide
+    let responsible = json!({"responsiblePerson": "person-head"});
+    hedemora
+        .app
+        .patch(&hedemora.hr, &format!("/events/{event}"), &responsible)
+        .expect(200);
+    let read = offices.read(&asked).body;
+    let approvals = read["requiredApprovals"].as_array().expect("approvals");
+    assert_eq!(approvals.len(), 1, "{read}");
+    assert_eq!(approvals[0]["decision"]["personRef"], "person-head");
+    assert_eq!(
+        (
+            &read["status"],
+            &read["directorMayDecide"],
+            &read["decidedElsewhere"]
+        ),
+        (&json!("approved"), &json!(false), &json!(false))
+    );
+    // what is over is over, whoever would have decided it
+    let by_the_director = offices.off_the_ladder(&[&hedemora.education]);
+    let own = offices
+        .ask_as(&offices.director, &by_the_director, "municipalDirector")
+        .expect(201)
+        .id();
+    offices
+        .act(&offices.director, &own, "withdrawal", None)
+        .expect(200);
+    offices
+        .decide(&offices.education_head, &own, "approved")
+        .expect_problem(409, "request-not-open");
+}
+
+#[test]
+fn an_appointment_does_not_move_off_the_decisions_that_were_taken_by_it() {
+    let offices = Offices::new();
+    let hedemora = &offices.hedemora;
+    let event = offices.off_the_ladder(&[&hedemora.education]);
+    let asked = offices.ask(&event, "departmentHead").id();
+    let decision = offices
+        .decide(&offices.education_head, &asked, "approved")
+        .expect(201);
+    let appointment = decision.body["officeAppointmentId"]
+        .as_str()
+        .expect("an id");
+    let path = format!("/office-appointments/{appointment}");
+    for days in [
+        json!({"validFrom": "2026-09-02"}),
+        json!({"validTo": "2026-08-31"}),
+    ] {
+        hedemora
+            .app
+            .patch(&hedemora.hr, &path, &days)
+            .expect_problem(409, "still-in-use");
+    }
+    // an office can be taken away at once
+    hedemora
+        .app
+        .patch(&hedemora.hr, &path, &json!({"validTo": "2026-09-01"}))
+        .expect(200);
+}
+
+#[test]
 fn nothing_is_decided_or_revoked_at_or_after_the_first_start() {
     let offices = Offices::new();
     let education = offices.hedemora.education.clone();
