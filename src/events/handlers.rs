@@ -10,7 +10,8 @@ use uuid::Uuid;
 
 use super::status::{self, NewStatusChange, StatusChange};
 use super::{
-    Event, EventContent, NewEvent, Organisers, change, create, expect_may_create, queries,
+    Event, EventContent, NewEvent, Organisers, Participants, change, create, expect_may_create,
+    queries,
 };
 use crate::db::Db;
 use crate::error::{At, Code, Error, FieldError};
@@ -34,10 +35,18 @@ page_of!(
     StatusChangePage, StatusChange
 );
 patch_of!(
+    ParticipantsPatch,
+    Participants,
+    "Changes to how many take part.",
+    {"total": 45}
+);
+patch_of!(
     EventPatch,
     EventContent,
     "Changes to an event. Of a held or closed event only actual participants, actual cost and registry number can be changed.",
-    {"title": "Planeringsdag för förskola och fritidshem", "estimatedCost": null}
+    {"title": "Planeringsdag för förskola och fritidshem", "estimatedCost": null},
+    "expectedParticipants": ParticipantsPatch,
+    "actualParticipants": ParticipantsPatch
 );
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -76,10 +85,10 @@ pub struct EventFilter {
     /// Only events with an occasion on or before this day (Stockholm).
     #[param(required = false, example = "2199-12-31")]
     pub to: Option<NaiveDate>,
-    /// Only events that contribute to one of these business goals.
+    /// Only events that contribute to one of these business goals. It is an answer: only events whose planning the caller may read.
     #[param(required = false, explode = false, min_items = 1, max_items = 50, example = json!(["0190a000-0000-7000-8000-000000000401"]))]
     pub business_goal_id: Option<Vec<Uuid>>,
-    /// Only events that contribute to one of these goals of the guideline.
+    /// Only events that contribute to one of these goals of the guideline. It is an answer: only events whose planning the caller may read.
     #[param(required = false, explode = false, min_items = 1, max_items = 50, example = json!(["improveOperations"]))]
     pub guideline_goal: Option<Vec<String>>,
     /// Only drafts and confirmed events whose last occasion has not ended and that have such a finding now.

@@ -716,6 +716,14 @@ fn replace(
         expect_known_venues(conn, &content.occasions)?;
     }
     expect_editable(before.status, &standing, &content)?;
+    // what was given when it was held can be mended, not taken away
+    if standing.actual_participants.is_some() && content.actual_participants.is_none() {
+        let detail = Text::new("Ange hur många som deltog.", "Say how many took part.");
+        return Err(Error::faults(
+            Code::InvalidBody,
+            vec![Fault::new("/actualParticipants", "required", detail)],
+        ));
+    }
 
     queries::update(conn, call, before, verdict, &content)?;
     if reorganised {

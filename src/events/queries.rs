@@ -68,17 +68,17 @@ pub fn load_many(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Event>, Er
 pub fn list(
     conn: &mut PgConnection,
     filter: &EventFilter,
-    drafts: &Reach,
+    planning: &Reach,
     now: DateTime<Utc>,
     paging: &Paging,
 ) -> Result<(Vec<Event>, Option<i64>), Error> {
     let total = if paging.include_total {
-        Some(matching(filter, drafts, now).count().get_result(conn)?)
+        Some(matching(filter, planning, now).count().get_result(conn)?)
     } else {
         None
     };
     // which, and then they: a plan for both would be made anew for each list, and making it costs more than following it
-    let query = matching(filter, drafts, now).select(event_details::id);
+    let query = matching(filter, planning, now).select(event_details::id);
     let descending = filter.sort.is_descending();
     let ids: Vec<Uuid> = match filter.sort {
         EventSort::FirstStart | EventSort::FirstStartDescending => window!(
@@ -120,7 +120,7 @@ pub fn list(
 
 fn matching<'a>(
     filter: &'a EventFilter,
-    drafts: &'a Reach,
+    planning: &'a Reach,
     now: DateTime<Utc>,
 ) -> event_details::BoxedQuery<'a, diesel::pg::Pg> {
     use event_details as e;
@@ -129,7 +129,7 @@ fn matching<'a>(
         units: exact,
         subtrees,
         responsible,
-    } = drafts
+    } = planning
     {
         let exact: Vec<Uuid> = exact.iter().copied().collect();
         let subtrees: Vec<Uuid> = subtrees.iter().copied().collect();
@@ -196,6 +196,21 @@ fn matching<'a>(
     ];
     for (ids, kind) in goals {
         if let Some(ids) = ids {
+            // goals are answers: of published events too they are for those who may read the planning
+            if let Reach::Part {
+                units: exact,
+                subtrees,
+                responsible,
+            } = planning
+            {
+                let exact: Vec<Uuid> = exact.iter().copied().collect();
+                let subtrees: Vec<Uuid> = subtrees.iter().copied().collect();
+                let responsible = responsible.clone().unwrap_or_default();
+                query = query.filter(
+                    organised_within(e::id, exact, subtrees)
+                        .or(e::responsible_person.eq(responsible)),
+                );
+            }
             query = query.filter(
                 sql::<Bool>(
                     "exists (select from planning_answers a join guideline_versions v on v.id = event_details.guideline_version_id \

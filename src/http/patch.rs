@@ -4,7 +4,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use utoipa::PartialSchema;
-use utoipa::openapi::{RefOr, schema::Schema};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{Schema, SchemaType, Type};
 
 use super::call::pointer;
 use crate::error::{Code, Error};
@@ -42,11 +43,32 @@ fn merge(target: &mut Value, patch: &Value) {
     }
 }
 
-/// The schema of a patch: the body's, with nothing required.
-pub fn schema_of<T: PartialSchema>(description: &str, example: Value) -> RefOr<Schema> {
+/// The schema of a patch: the body's, with nothing required, and null for what can be cleared. Objects in it, named with the patches that
+/// they have of their own, are merged in turn.
+pub fn schema_of<T: PartialSchema>(
+    description: &str,
+    example: Value,
+    objects: &[(&str, &str)],
+) -> RefOr<Schema> {
     match T::schema() {
         RefOr::T(Schema::Object(mut schema)) => {
-            schema.required.clear();
+            let required = std::mem::take(&mut schema.required);
+            for (name, property) in &mut schema.properties {
+                if let RefOr::T(Schema::Array(array)) = property
+                    && !required.contains(name)
+                {
+                    array.schema_type = SchemaType::from_iter([Type::Array, Type::Null]);
+                }
+            }
+            for (name, patch) in objects {
+                if let Some(RefOr::T(Schema::OneOf(either))) = schema.properties.get_mut(*name) {
+                    for object in &mut either.items {
+                        if let RefOr::Ref(reference) = object {
+                            reference.ref_location = format!("#/components/schemas/{patch}");
+                        }
+                    }
+                }
+            }
             schema.description = Some(description.to_owned());
             schema.example = Some(example);
             RefOr::T(Schema::Object(schema))
@@ -58,7 +80,7 @@ pub fn schema_of<T: PartialSchema>(description: &str, example: Value) -> RefOr<S
 /// Declares the merge patch of a body type, as a named type of the document.
 #[macro_export]
 macro_rules! patch_of {
-    ($name:ident, $body:ty, $description:literal, $example:tt) => {
+    ($name:ident, $body:ty, $description:literal, $example:tt $(, $object:literal: $patch:ty)*) => {
         #[doc = $description]
         #[derive(Debug, Clone, serde::Deserialize)]
         #[serde(transparent)]
@@ -66,7 +88,11 @@ macro_rules! patch_of {
 
         impl utoipa::PartialSchema for $name {
             fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
-                $crate::http::patch::schema_of::<$body>($description, serde_json::json!($example))
+                $crate::http::patch::schema_of::<$body>(
+                    $description,
+                    serde_json::json!($example),
+                    &[$(($object, &<$patch as utoipa::ToSchema>::name())),*],
+                )
             }
         }
 
@@ -77,6 +103,10 @@ macro_rules! patch_of {
                     utoipa::openapi::RefOr<utoipa::openapi::schema::Schema>,
                 )>,
             ) {
+                $(
+                    let patch = <$patch as utoipa::PartialSchema>::schema();
+                    schemas.push((<$patch as utoipa::ToSchema>::name().into_owned(), patch));
+                )*
                 <$body as utoipa::ToSchema>::schemas(schemas);
             }
         }

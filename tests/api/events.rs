@@ -1037,3 +1037,78 @@ fn a_moment_is_taken_to_the_nanosecond_and_kept_to_the_microsecond() {
     let patched = hedemora.app.patch(&hedemora.planner, &path, &same);
     assert_eq!(patched.expect(200).body["revision"], 1);
 }
+
+#[test]
+fn a_merge_patch_merges_what_is_inside_too_and_null_clears_there() {
+    let hedemora = Hedemora::new();
+    let event = hedemora.draft(&hedemora.town_hall).id();
+    let path = format!("/events/{event}");
+    let patch = |body: Value| hedemora.app.patch(&hedemora.planner, &path, &body);
+    let participants = |body: Value| patch(body).expect(200).body["expectedParticipants"].clone();
+    let five = json!([{"unitId": hedemora.education, "count": 5}]);
+    let six = json!([{"unitId": hedemora.education, "count": 6}]);
+    assert_eq!(
+        participants(json!({"expectedParticipants": {"total": 8, "perUnit": five}})),
+        json!({"total": 8, "perUnit": five})
+    );
+    assert_eq!(
+        participants(json!({"expectedParticipants": {"perUnit": six}})),
+        json!({"total": 8, "perUnit": six})
+    );
+    assert_eq!(
+        participants(json!({"expectedParticipants": {"total": 9, "perUnit": null}})),
+        json!({"total": 9, "perUnit": []})
+    );
+    assert_eq!(
+        participants(json!({"expectedParticipants": null, "partners": null})),
+        Value::Null
+    );
+    // of nothing, a part is too little
+    let refused = patch(json!({"expectedParticipants": {"perUnit": six}}));
+    assert_eq!(
+        refused.expect_problem(422, "invalid-body").faults(),
+        ["/expectedParticipants"]
+    );
+}
+
+#[test]
+fn how_many_came_can_be_mended_afterwards_but_not_taken_away() {
+    let hedemora = Hedemora::new();
+    let event = hedemora.confirmed();
+    let path = format!("/events/{event}");
+    hedemora.app.it_is("2026-10-06T08:00:00Z");
+    let held = json!({"status": "held", "actualParticipants": {"total": 7}});
+    hedemora
+        .app
+        .change_status(&hedemora.hr, &event, &held)
+        .expect(200);
+    let patch = |body: Value| hedemora.app.patch(&hedemora.hr, &path, &body);
+    let refused = patch(json!({"actualParticipants": null}));
+    assert_eq!(
+        refused.expect_problem(422, "invalid-body").faults(),
+        ["/actualParticipants"]
+    );
+    let mended = patch(json!({"actualParticipants": {"total": 8}})).expect(200);
+    assert_eq!(mended.body["actualParticipants"]["total"], 8);
+}
+
+#[test]
+fn what_an_event_is_to_serve_is_an_answer_and_found_by_those_who_may_read_it() {
+    let hedemora = Hedemora::new();
+    let event = hedemora.confirmed();
+    let goals = hedemora
+        .app
+        .get(
+            &hedemora.planner,
+            &format!("/events/{event}/planning-answers/guidelineGoals"),
+        )
+        .expect(200);
+    let goal = goals.body["answer"]["goalIds"][0].as_str().expect("a goal");
+    let found = |caller: &Caller| {
+        let path = format!("/events?guidelineGoal={goal}&includeTotal=true");
+        hedemora.app.get(caller, &path).expect(200).body["totalItems"].clone()
+    };
+    assert_eq!(found(&hedemora.planner), 1);
+    assert_eq!(found(&hedemora.hr), 1);
+    assert_eq!(found(&hedemora.app.employee("person-other")), 0);
+}

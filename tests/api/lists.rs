@@ -384,3 +384,28 @@ fn events_are_found_by_each_of_their_filters() {
         (vec![skolan, varden], &json!(2))
     );
 }
+
+#[test]
+fn the_longest_names_there_can_be_are_read_past_by_cursor() {
+    let app = TestApp::empty();
+    let hr = app.hr();
+    let longest: Vec<String> = ["😀", "\"", "å"].map(|sign| sign.repeat(199) + "x").into();
+    for name in &longest {
+        let venue = json!({"name": name, "municipalityCode": "2083", "validFrom": "2020-01-01"});
+        app.post(&hr, "/venues", &venue).expect(201);
+    }
+    let mut path = "/venues?limit=1".to_owned();
+    let mut names = Vec::new();
+    loop {
+        let page = app.get(&hr, &path).expect(200).body;
+        names.extend(page["items"][0]["name"].as_str().map(str::to_owned));
+        let Some(cursor) = page["nextCursor"].as_str() else {
+            break;
+        };
+        path = format!("/venues?limit=1&cursor={cursor}");
+    }
+    names.sort();
+    let mut longest = longest;
+    longest.sort();
+    assert_eq!(names, longest);
+}
