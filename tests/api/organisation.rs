@@ -504,6 +504,14 @@ const NEVER_MET: &[(&str, &str)] = &[
         "calendar_feeds_",
         "unit, person and owner are looked up first: see calendar_feeds.rs",
     ),
+    (
+        "import_rows_",
+        "rows come with their import, and what becomes of a line is noted under its lock: see imports.rs",
+    ),
+    (
+        "imports_",
+        "the service opens and ends imports itself: see imports.rs",
+    ),
     ("change_payloads", "only the service writes its log"),
     ("guideline_questions", "a trigger writes them"),
     (
