@@ -17,7 +17,7 @@ fn moment(text: &str) -> DateTime<Utc> {
 }
 
 /// A service with the demo data, on the day it was loaded, and its HR administrator.
-fn demo() -> (TestApp, Caller) {
+pub fn demo() -> (TestApp, Caller) {
     let database = fresh_database();
     let outcome = demo::load_at(&service_url(&database), moment(LOADED)).expect("it loads");
     assert!(matches!(outcome, Outcome::Loaded { .. }), "{outcome}");

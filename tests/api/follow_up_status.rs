@@ -1,6 +1,7 @@
 //! Who is behind with which follow-up: the list, its numbers, and the day they are seen from (domain section 9, I16).
 
 use crate::app::{TestApp, fresh_database};
+use crate::exceptions::Offices;
 use crate::exceptions_properties::{Dice, SEED};
 use crate::follow_ups::act;
 use crate::given::Hedemora;
@@ -611,6 +612,82 @@ fn the_csv_has_every_row_of_the_list_however_many_there_are() {
         assert_eq!(ids, listed, "{query}");
         assert_eq!(csv("HEAD").text, "");
     }
+}
+
+#[test]
+fn the_demo_data_shows_every_status_and_what_was_held_without_a_plan_or_not_marked_so() {
+    let (app, _) = crate::demo::demo();
+    let numbers = &summary(&app, "")[0];
+    for status in STATUSES {
+        assert!(numbers[status].as_u64() > Some(0), "{status} in {numbers}");
+        assert!(!rows(&app, &format!("dueStatus={status}")).is_empty());
+    }
+    for number in [
+        "held",
+        "heldWithFollowUp",
+        "heldWithoutPlan",
+        "endedNotHeld",
+    ] {
+        assert!(numbers[number].as_u64() > Some(0), "{number} in {numbers}");
+    }
+    let overdue = rows(&app, "dueStatus=overdue");
+    assert!(
+        overdue.iter().any(|row| row["responsibleHasLeft"] == true),
+        "and one whose responsible person has left"
+    );
+}
+
+#[test]
+fn an_event_held_by_exception_without_a_follow_up_is_counted_so_and_one_held_from_draft_as_without_a_plan()
+ {
+    let offices = Offices::new();
+    let hedemora = &offices.hedemora;
+    let (app, hr) = (&hedemora.app, &hedemora.hr);
+    let event = hedemora.draft(&hedemora.town_hall).id();
+    hedemora.answer_everything(&event);
+    let unplanned = hedemora.draft(&hedemora.town_hall).id();
+    let request = json!({
+        "ruleIds": ["question.followUp"],
+        "reason": "Vi följer upp i medarbetarsamtalen ändå.",
+        "alternativesConsidered": "En enkät.",
+        "addressee": "departmentHead",
+        "decisionNeededBy": "2026-10-01",
+    });
+    let path = format!("/events/{event}/exception-requests");
+    let request = app.post(hr, &path, &request).expect(201).id();
+    offices
+        .decide(&offices.education_head, &request, "approved")
+        .expect(201);
+    app.change_status(hr, &event, &json!({"status": "confirmed"}))
+        .expect(200);
+    let numbers = |query: &str| {
+        let whole = &summary(app, query)[0];
+        [
+            "held",
+            "heldWithFollowUp",
+            "heldExcepted",
+            "heldWithoutPlan",
+            "endedNotHeld",
+            "followUps",
+        ]
+        .map(|name| whole[name].as_u64().expect("a number"))
+    };
+    app.it_is("2026-10-06T08:00:00Z");
+    assert_eq!(numbers(""), [0, 0, 0, 0, 2, 0]);
+    let held = json!({"status": "held", "reason": "Den hann inte planeras.", "actualParticipants": {"total": 12}});
+    for event in [&event, &unplanned] {
+        app.change_status(hr, event, &held).expect(200);
+    }
+    assert_eq!(numbers(""), [2, 0, 1, 1, 0, 0]);
+    assert_eq!(numbers("asOf=2026-10-05"), [0, 0, 0, 0, 2, 0]);
+    let by_kind = &summary(app, "groupBy=kind")[0];
+    assert_eq!(by_kind["group"], json!({"kind": "planningDay"}));
+    assert_eq!(
+        (&by_kind["held"], &by_kind["heldExcepted"]),
+        (&json!(2), &json!(1))
+    );
+    // counted through their follow-ups there are none
+    assert_eq!(numbers("level=behaviour"), [0, 0, 0, 0, 0, 0]);
 }
 
 #[test]

@@ -399,8 +399,8 @@ pub fn summary(
                     of_all,
                     keys,
                 } = signatures;
-                let everything = of_events(asked, "").is_empty() && of_follow_ups(asked).is_empty();
-                let signed = if everything {
+                let of_all_events = of_events(asked, "").is_empty();
+                let signed = if of_all_events {
                     format!("join ({of_all}) s on s.event_id = l.event_id")
                 } else {
                     format!("cross join lateral ({of_each}) s")
