@@ -206,7 +206,7 @@ pub struct ImportLine {
     #[schema(pattern = r"^[A-Za-z0-9._~-]{1,100}$", example = "4711")]
     pub external_id: String,
     /// The resource, as the body of the PUT by external id.
-    #[schema(value_type = Object, example = json!({"unitId": "0190a000-0000-7000-8000-000000000101", "title": "Fler elever når gymnasiebehörighet", "validFrom": "2020-01-01"}))]
+    #[schema(value_type = HashMap<String, Value>, example = json!({"unitId": "0190a000-0000-7000-8000-000000000101", "title": "Fler elever når gymnasiebehörighet", "validFrom": "2020-01-01"}))]
     pub body: Value,
 }
 

@@ -19,6 +19,7 @@ mod wire;
 
 mod clock;
 mod database;
+mod imports;
 mod kills;
 mod line;
 mod parsers;
