@@ -715,7 +715,7 @@ fn the_wire_and_the_store_speak_camel_case() {
         json!(snapshot(&[(0, None)], &[MUNICIPALITY])),
         json!({
             "occasions": [{
-                "startsAt": "1970-01-01T00:00:00Z", "endsAt": "1970-01-01T01:00:00Z", "venueId": null,
+                "startsAt": "1970-01-01T00:00:00Z", "endsAt": "1970-01-01T01:00:00Z",
             }],
             "organisers": [MUNICIPALITY],
         })
