@@ -301,6 +301,8 @@ fn every_bound_of_every_parameter_is_the_one_that_the_document_says() {
                         .map(|item| item.as_str().unwrap())
                         .collect::<Vec<_>>()
                         .join(","),
+                    // an address holds 8 KiB: six of its bytes for each letter would not fit the longest
+                    Value::String(text) if text.chars().count() > 1000 => text.replace('å', "a"),
                     Value::String(text) => text.replace('å', "%C3%A5"),
                     number => number.to_string(),
                 };
