@@ -86,6 +86,7 @@ pub fn grant(url: &str, role: &str) -> Result<(), String> {
     let role = format!("\"{}\"", role.replace('"', "\"\""));
     conn.batch_execute(&format!(
         "begin;
+         select pg_advisory_xact_lock({LOCK});
          grant usage on schema public to {role};
          grant select on all tables in schema public to {role};
          grant insert, update, delete on idempotency_records, event_organisers, occasions, calendar_feeds,

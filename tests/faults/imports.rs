@@ -28,12 +28,14 @@ fn ask(address: SocketAddr, head: &str, body: &str) -> Value {
 #[test]
 fn an_import_whose_instance_is_killed_goes_on_where_it_was_and_does_no_line_twice() {
     const LINES: usize = 300;
+    // reminders are the service's own affair
+    const ENTRIES: &str = "select count(*) from changes where operation <> 'remind'";
     let cluster = Cluster::new();
     let url = cluster.url("kompetens_service", "kompetens");
     let address = free_address();
     let mut program = Program::at(address, &mut Program::command(&url));
     let unit = ask(address, "GET /kompetens/v1/units?limit=1", "")["items"][0]["id"].clone();
-    let before = cluster.count("select count(*) from changes");
+    let before = cluster.count(ENTRIES);
     let lines: String = (0..LINES)
         .map(|line| {
             let body = json!({"unitId": unit, "title": format!("Mål {line}"), "validFrom": "2030-01-01"});
@@ -70,10 +72,7 @@ fn an_import_whose_instance_is_killed_goes_on_where_it_was_and_does_no_line_twic
         (&import["created"], &import["processed"]),
         (&json!(LINES), &json!(LINES))
     );
-    assert_eq!(
-        cluster.count("select count(*) from changes"),
-        before + LINES as i64
-    );
+    assert_eq!(cluster.count(ENTRIES), before + LINES as i64);
     let made =
         "select count(distinct external_id) from business_goals where source_system = 'faults'";
     assert_eq!(cluster.count(made), LINES as i64);

@@ -192,6 +192,8 @@ fn the_line_cut_at_every_message_of_every_write_loses_and_doubles_nothing() {
             refused.push(write.name.clone());
             (Client::new(program.address, &HR), false)
         });
+        // ten imports may be on their way, and one that was cut counts among them for minutes
+        let once = once || write.name == "create_import";
         for handed_on in [false, true] {
             let mut message = number as u64 % step + 1;
             loop {

@@ -125,6 +125,10 @@ fn naughty_strings_in_every_text_field_come_back_byte_for_byte_or_are_refused() 
         let (Some(example), Some(schema)) = (&write.body, write.schema) else {
             continue;
         };
+        // an import answers before its lines are carried out, by what the single writes do
+        if write.name == "create_import" {
+            continue;
+        }
         let example: Value = serde_json::from_str(example).unwrap();
         let all: Vec<(String, String)> = texts(schema)
             .into_iter()
