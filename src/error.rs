@@ -459,8 +459,8 @@ catalogue! {
         "Uppdraget har en ordinarie innehavare under de dagarna. Avsluta det först, eller välj acting.",
         "The office has an ordinary holder on those days. End that appointment first, or choose acting.";
     StaleRevision = 412 "stale-revision", "Ändrad av någon annan", "Stale revision",
-        "Posten har ändrats sedan du läste den. Läs den igen och gör om ändringen med dess nya ETag.",
-        "It has been changed since you read it. Read it again and repeat the change with its new ETag.";
+        "Posten har ändrats sedan du läste den, eller finns redan och skulle bara skapas (If-None-Match: *). Läs den igen och gör om ändringen med dess nya ETag.",
+        "It has been changed since you read it, or exists already and was only to be created (If-None-Match: *). Read it again and repeat the change with its new ETag.";
     BodyTooLarge = 413 "body-too-large", "För stort innehåll", "Body too large",
         "Innehållet är större än 64 KiB. Korta det.",
         "The body is larger than 64 KiB. Shorten it.";

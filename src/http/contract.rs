@@ -535,6 +535,23 @@ async fn read_body(request: &mut ServiceRequest, deadline: Duration) -> Result<w
     }
 }
 
+/// The types of JSON, as Swedish names them.
+fn in_swedish(types: &str) -> String {
+    types
+        .split(" / ")
+        .map(|one| match one {
+            "array" => "en lista",
+            "boolean" => "true eller false",
+            "integer" => "ett heltal",
+            "number" => "ett tal",
+            "object" => "ett objekt",
+            "string" => "en text",
+            other => other,
+        })
+        .collect::<Vec<_>>()
+        .join(" / ")
+}
+
 fn invalid(name: &str) -> Error {
     Error::at(Code::InvalidParameter, At::Parameter(name.to_owned()))
 }
@@ -591,8 +608,20 @@ fn the_one<'a>(
     let first = values.next();
     match values.next() {
         None => Ok(first),
-        Some(_) => Err(Error::at(Code::InvalidHeader, At::Header(name))),
+        Some(_) => Err(invalid_header(
+            name,
+            Text::new("Huvudet får stå en gång.", "The header may stand once."),
+        )),
     }
+}
+
+/// A header of the wrong form, and what was expected.
+fn invalid_header(name: &'static str, expected: Text) -> Error {
+    Error::new(Code::InvalidHeader).with(FieldError {
+        at: At::Header(name),
+        code: Code::InvalidHeader.as_str().to_owned(),
+        detail: expected,
+    })
 }
 
 fn read_if_match(request: &ServiceRequest) -> Result<Option<IfMatch>, Error> {
@@ -618,7 +647,13 @@ fn read_if_match(request: &ServiceRequest) -> Result<Option<IfMatch>, Error> {
         .map(|(revision, _)| revision)
         .and_then(|revision| revision.parse().ok())
         .map(|revision| Some(IfMatch::Revision(revision)))
-        .ok_or_else(|| Error::at(Code::InvalidHeader, At::Header("If-Match")))
+        .ok_or_else(|| {
+            let expected = Text::new(
+                "Väntade * eller en ETag som den stod i svaret, med citattecken och utan W/, som \"3-1a2b3c4d\".",
+                "Expected * or one ETag as it stood in the answer, in quotes and without W/, like \"3-1a2b3c4d\".",
+            );
+            invalid_header("If-Match", expected)
+        })
 }
 
 /// `If-None-Match: *` on a PUT means: only create. (On GET the header is read when the answer is known.)
@@ -628,7 +663,11 @@ fn read_only_create(request: &ServiceRequest, operation: &Operation) -> Result<b
             if value == "*" && request.method() == Method::PUT {
                 Ok(true)
             } else {
-                Err(Error::at(Code::InvalidHeader, At::Header("If-None-Match")))
+                let expected = Text::new(
+                    "När något skrivs kan huvudet bara vara *, i PUT: skapa, men ersätt inte.",
+                    "With a write the header can only be *, in PUT: create, but do not replace.",
+                );
+                Err(invalid_header("If-None-Match", expected))
             }
         }
         _ => Ok(false),
@@ -648,10 +687,11 @@ fn read_key(request: &ServiceRequest, body: &[u8]) -> Result<Option<std::sync::A
         || !key.bytes().all(|byte| byte.is_ascii_graphic())
         || is_personal(key)
     {
-        return Err(Error::at(
-            Code::InvalidHeader,
-            At::Header("Idempotency-Key"),
-        ));
+        let expected = Text::new(
+            "Väntade 1–255 synliga ASCII-tecken utan blanksteg, som en UUID, och inget personnummer.",
+            "Expected 1 to 255 visible ASCII characters without a space, such as a UUID, and no personal identity number.",
+        );
+        return Err(invalid_header("Idempotency-Key", expected));
     }
     let mut digest = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
     for part in [
@@ -776,7 +816,7 @@ fn explain(error: &ValidationError<'_>) -> (&'static str, Text) {
             (
                 "wrong-type",
                 text(
-                    format!("Väntade {expected}."),
+                    format!("Väntade {}.", in_swedish(&expected)),
                     format!("Expected {expected}."),
                 ),
             )
