@@ -161,7 +161,8 @@ pub struct Choice {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Question {
-    /// Unique within the version; the rule that judges its answer is `question.<id>`.
+    /// Unique within the version; the rule that judges its answer is `question.<id>`. Statistics count answers to `individualEffects` and
+    /// `residentEffects` as effects that were planned, and answers of the kind `businessGoals`, whatever its id.
     #[schema(pattern = "^[A-Za-z][A-Za-z0-9]{0,63}$", example = "purpose")]
     pub id: String,
     /// The guideline's heading that the question comes from.

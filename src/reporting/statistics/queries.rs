@@ -80,10 +80,12 @@ pub const EVENTS: Counting = Counting {
         , plans as (
             select c.id,
                 bool_or(a.question_id = 'individualEffects') as individual,
-                bool_or(a.question_id = 'businessGoals') as operation,
+                bool_or(q.answer_kind = 'businessGoals') as operation,
                 bool_or(a.question_id = 'residentEffects') as resident
             from counted c join planning_answers a on a.event_id = c.event_id
-            where a.question_id in ('individualEffects', 'businessGoals', 'residentEffects') and not a.answer ? 'notApplicable'
+            join guideline_questions q on q.version_id = c.version_id and q.question_id = a.question_id
+            where (q.answer_kind = 'businessGoals' or a.question_id in ('individualEffects', 'residentEffects'))
+                and not a.answer ? 'notApplicable'
             group by c.id
         ), effects as (
             select c.id,
