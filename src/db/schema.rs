@@ -531,6 +531,7 @@ table! {
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
         stale -> Bool,
+        event_title -> Text,
     }
 }
 

@@ -77,6 +77,7 @@ pub struct StoredRequest {
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
     pub stale: bool,
+    pub event_title: String,
 }
 
 impl StoredRequest {
@@ -109,6 +110,9 @@ pub struct ExceptionRequest {
     /// The event.
     #[schema(example = "0190a000-0000-7000-8000-000000001003")]
     pub event_id: Uuid,
+    /// What the event is called.
+    #[schema(example = "Personaldag för hemtjänsten")]
+    pub event_title: String,
     /// Goes up by one with each change.
     #[schema(example = 1)]
     pub revision: i32,
@@ -648,6 +652,7 @@ fn shown(
     ExceptionRequest {
         id: stored.id,
         event_id: stored.event_id,
+        event_title: stored.event_title.clone(),
         revision: stored.revision,
         rule_ids: stored.rule_ids.clone(),
         reason: stored.reason.clone(),

@@ -483,6 +483,7 @@ fn a_request_says_what_it_is_about_and_one_that_went_stale_makes_room_for_a_new_
             "organisers": [hedemora.education],
         })
     );
+    assert_eq!(asked.body["eventTitle"], "Planeringsdag");
     // while it is about the event as it is, it stands in the way
     let again = || offices.ask_as(&hedemora.planner, &event, "departmentHead");
     again().expect_problem(409, "request-open");
