@@ -537,8 +537,8 @@ catalogue! {
         "Bara ett godkänt undantag kan återkallas. Läs begäran igen och se dess status.",
         "Only an approved exception can be revoked. Read the request again and see its status.";
     EventChanged = 409 "event-changed", "Evenemanget har ändrats", "Event changed",
-        "Evenemanget är inte längre det som begäran gällde; errors säger vad som skiljer. Ändra tillbaka det eller skicka en ny begäran.",
-        "The event is no longer what the request was about; errors says what differs. Change it back or submit a new request.";
+        "Evenemanget är inte längre det som begäran gällde; errors säger vad som skiljer, och begärans snapshot hur det var. Ändra tillbaka det eller skicka en ny begäran, som tar den gamlas plats.",
+        "The event is no longer what the request was about; errors says what differs, and the request's snapshot how it was. Change it back or submit a new request, which takes the place of this one.";
     DecidedElsewhere = 409 "decided-elsewhere", "Beslutas utanför tjänsten", "Decided elsewhere",
         "Ingen i tjänsten får besluta om detta. Beslutet tas utanför den, och HR registrerar det med recorded-decision.",
         "Nobody in the service may decide this. It is decided outside, and HR records it with recorded-decision.";

@@ -161,7 +161,8 @@ async fn list_event_exception_requests(
 ///
 /// Names the rules whose findings are open, why, and what else was considered. Whom it is put to chooses the route: the municipal director
 /// alone, or every concerned department head and CEO, each for the own unit, unless the director decides instead.
-/// The answer says which approvals it needs. Where nobody in the service may decide, `decidedElsewhere` says so.
+/// The answer says which approvals it needs. Where nobody in the service may decide, `decidedElsewhere` says so. An open request for one of the
+/// rules stands in the way, unless it is stale: then this one takes its place, and it is withdrawn, whoever asked.
 #[utoipa::path(
     tag = "exceptions",
     params(EventPath),
