@@ -77,7 +77,11 @@ impl Error {
 
     /// A fault at one place, whose own code is the error's.
     pub fn at(code: Code, at: At) -> Error {
-        let detail = code.advice();
+        Error::explained(code, at, code.advice())
+    }
+
+    /// A fault at a place, and what is to be done about it there.
+    pub fn explained(code: Code, at: At, detail: Text) -> Error {
         Error::new(code).with(FieldError {
             at,
             code: code.as_str().to_owned(),

@@ -98,11 +98,7 @@ pub fn list(
             .filter(calendar_feeds::owner.eq(owner))
             .into_boxed()
     };
-    let total = if paging.include_total {
-        Some(matching().count().get_result(conn)?)
-    } else {
-        None
-    };
+    let total = paging.total(|| matching().count().get_result(conn))?;
     let query = matching().select(CalendarFeed::as_select());
     let rows = window!(
         query,

@@ -51,11 +51,7 @@ pub fn audit(
     reach: &Reach,
     paging: &Paging,
 ) -> Result<(Vec<AuditEntry>, Option<i64>), Error> {
-    let total = if paging.include_total {
-        Some(matching(filter, reach).count().get_result(conn)?)
-    } else {
-        None
-    };
+    let total = paging.total(|| matching(filter, reach).count().get_result(conn))?;
     let mut query = matching(filter, reach).select(Entry::as_select());
     let descending = filter.sort.is_descending();
     if let Some((last, _)) = paging.after::<i64>()? {

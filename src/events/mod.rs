@@ -718,11 +718,7 @@ fn replace(
     expect_editable(before.status, &standing, &content)?;
     // what was given when it was held can be mended, not taken away
     if standing.actual_participants.is_some() && content.actual_participants.is_none() {
-        let detail = Text::new("Ange hur många som deltog.", "Say how many took part.");
-        return Err(Error::faults(
-            Code::InvalidBody,
-            vec![Fault::new("/actualParticipants", "required", detail)],
-        ));
+        return Err(status::participants_missing());
     }
 
     queries::update(conn, call, before, verdict, &content)?;

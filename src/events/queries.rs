@@ -6,7 +6,6 @@ use diesel::pg::{Pg, PgConnection};
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::sql_types::{Array, Bool, Nullable, Text, Timestamptz, Uuid as SqlUuid};
-use serde::Serialize;
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -21,6 +20,7 @@ use crate::error::Error;
 use crate::external_ids::Kept;
 use crate::external_ids::{ExternalId, Origin};
 use crate::http::call::Call;
+use crate::http::json_text::name;
 use crate::http::paging::Paging;
 use crate::rules::access::Reach;
 use crate::rules::calendar;
@@ -72,11 +72,7 @@ pub fn list(
     now: DateTime<Utc>,
     paging: &Paging,
 ) -> Result<(Vec<Event>, Option<i64>), Error> {
-    let total = if paging.include_total {
-        Some(matching(filter, planning, now).count().get_result(conn)?)
-    } else {
-        None
-    };
+    let total = paging.total(|| matching(filter, planning, now).count().get_result(conn))?;
     // which, and then they: a plan for both would be made anew for each list, and making it costs more than following it
     let query = matching(filter, planning, now).select(event_details::id);
     let descending = filter.sort.is_descending();
@@ -125,22 +121,23 @@ fn matching<'a>(
 ) -> event_details::BoxedQuery<'a, diesel::pg::Pg> {
     use event_details as e;
     let mut query = e::table.into_boxed();
-    if let Reach::Part {
-        units: exact,
-        subtrees,
-        responsible,
-    } = planning
-    {
-        let exact: Vec<Uuid> = exact.iter().copied().collect();
-        let subtrees: Vec<Uuid> = subtrees.iter().copied().collect();
-        let organised = organised_within(e::id, exact, subtrees);
-        let responsible = responsible.clone().unwrap_or_default();
-        query = query.filter(
-            e::status
-                .ne("draft")
-                .or(organised)
-                .or(e::responsible_person.eq(responsible)),
-        );
+    // the events whose planning the caller may read; all of them without this
+    let planned = || match planning {
+        Reach::Everything => None,
+        Reach::Part {
+            units: exact,
+            subtrees,
+            responsible,
+        } => {
+            let exact: Vec<Uuid> = exact.iter().copied().collect();
+            let subtrees: Vec<Uuid> = subtrees.iter().copied().collect();
+            let responsible = responsible.clone().unwrap_or_default();
+            let organised = organised_within(e::id, exact, subtrees);
+            Some(organised.or(e::responsible_person.eq(responsible)))
+        }
+    };
+    if let Some(planned) = planned() {
+        query = query.filter(e::status.ne("draft").or(planned));
     }
     if let Some(statuses) = &filter.status {
         query = query.filter(e::status.eq_any(statuses));
@@ -197,19 +194,8 @@ fn matching<'a>(
     for (ids, kind) in goals {
         if let Some(ids) = ids {
             // goals are answers: of published events too they are for those who may read the planning
-            if let Reach::Part {
-                units: exact,
-                subtrees,
-                responsible,
-            } = planning
-            {
-                let exact: Vec<Uuid> = exact.iter().copied().collect();
-                let subtrees: Vec<Uuid> = subtrees.iter().copied().collect();
-                let responsible = responsible.clone().unwrap_or_default();
-                query = query.filter(
-                    organised_within(e::id, exact, subtrees)
-                        .or(e::responsible_person.eq(responsible)),
-                );
+            if let Some(planned) = planned() {
+                query = query.filter(planned);
             }
             query = query.filter(
                 sql::<Bool>(
@@ -224,7 +210,7 @@ fn matching<'a>(
         }
     }
     if let Some(findings) = &filter.finding {
-        let names: Vec<String> = findings.iter().filter_map(name).collect();
+        let names: Vec<String> = findings.iter().map(name).collect();
         query = query.filter(e::status.eq_any(["draft", "confirmed"])).filter(e::last_end.gt(now)).filter(
             sql::<Bool>("exists (select from event_findings(event_details.id) f where f.finding = any (")
                 .bind::<Array<Text>, _>(names)
@@ -248,13 +234,6 @@ fn matching<'a>(
         query = query.filter(e::updated_at.ge(since));
     }
     query
-}
-
-fn name(value: &impl Serialize) -> Option<String> {
-    serde_json::to_value(value)
-        .ok()?
-        .as_str()
-        .map(str::to_owned)
 }
 
 /// Keeps a bound within what a column can hold.
@@ -576,11 +555,7 @@ pub fn status_log(
             .filter(status_changes::event_id.eq(event_id))
             .into_boxed()
     };
-    let total = if paging.include_total {
-        Some(matching().count().get_result(conn)?)
-    } else {
-        None
-    };
+    let total = paging.total(|| matching().count().get_result(conn))?;
     let query = matching().select(StatusChange::as_select());
     let rows = window!(
         query,

@@ -208,21 +208,25 @@ pub fn confirmable(
     lifecycle::change(event.status, EventStatus::Confirmed, &facts).is_ok()
 }
 
+fn missing(pointer: &str, detail: Text) -> Error {
+    Error::faults(
+        Code::InvalidBody,
+        vec![Fault::new(pointer, "required", detail)],
+    )
+}
+
+/// 422: of an event that was held it is known how many came.
+pub(super) fn participants_missing() -> Error {
+    let detail = Text::new("Ange hur många som deltog.", "Say how many took part.");
+    missing("/actualParticipants", detail)
+}
+
 /// A refusal of the rules as a problem that says what to do.
 fn refused(refusal: Refusal, plan: &Plan, findings: &[RuleFinding]) -> Error {
-    let missing = |pointer: &str, detail: Text| {
-        Error::faults(
-            Code::InvalidBody,
-            vec![Fault::new(pointer, "required", detail)],
-        )
-    };
     match refusal {
         Refusal::NoSuchTransition => Error::new(Code::StatusChangeNotAllowed),
         Refusal::ReasonMissing => missing("/reason", Text::new("Skriv varför.", "Say why.")),
-        Refusal::ParticipantsMissing => missing(
-            "/actualParticipants",
-            Text::new("Ange hur många som deltog.", "Say how many took part."),
-        ),
+        Refusal::ParticipantsMissing => participants_missing(),
         Refusal::TooLate => Error::new(Code::TooLate),
         Refusal::NotCovered => Error::new(Code::UnitNotCovered),
         Refusal::NotEnded => Error::new(Code::NotEnded),

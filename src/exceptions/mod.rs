@@ -25,6 +25,7 @@ use crate::error::{At, Code, Error, FieldError};
 use crate::events::{Event, Organisers};
 use crate::guideline::{self, Basis, Settings, Text};
 use crate::http::call::Call;
+use crate::http::json_text::name;
 use crate::organisation::appointments::{self, Capacity, OfficeAppointment};
 use crate::planning::Plan;
 use crate::rules::Fault;
@@ -1056,13 +1057,9 @@ fn expect_unchanged(conn: &mut PgConnection, stored: &StoredRequest) -> Result<(
     Err(differences
         .into_iter()
         .fold(Error::new(Code::EventChanged), |error, difference| {
-            let code = serde_json::to_value(difference)
-                .ok()
-                .and_then(|name| name.as_str().map(str::to_owned))
-                .unwrap_or_default();
             error.with(FieldError {
                 at: At::Rule,
-                code,
+                code: name(&difference),
                 detail: differs(difference),
             })
         }))
@@ -1096,16 +1093,13 @@ fn denied(denial: Denial, decisions: &[Decision]) -> Error {
             could
                 .into_iter()
                 .fold(Error::new(Code::WrongOffice), |error, office| {
-                    let code = serde_json::to_value(office.office_type)
-                        .ok()
-                        .and_then(|name| name.as_str().map(str::to_owned));
                     let detail = Text::new(
                         format!("Kan beslutas av ämbetet för enhet {}.", office.unit_id),
                         format!("Can be decided by the office of unit {}.", office.unit_id),
                     );
                     error.with(FieldError {
                         at: At::Rule,
-                        code: code.unwrap_or_default(),
+                        code: name(&office.office_type),
                         detail,
                     })
                 })

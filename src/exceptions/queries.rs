@@ -230,11 +230,7 @@ pub fn list_decisions(
             .filter(decisions::request_id.eq(request_id))
             .into_boxed()
     };
-    let total = if paging.include_total {
-        Some(matching().count().get_result(conn)?)
-    } else {
-        None
-    };
+    let total = paging.total(|| matching().count().get_result(conn))?;
     let query = matching().select(Decision::as_select());
     let rows = window!(
         query,
@@ -346,11 +342,7 @@ pub fn of_event(
             .filter(details::event_id.eq(event_id))
             .into_boxed()
     };
-    let total = if paging.include_total {
-        Some(matching().count().get_result(conn)?)
-    } else {
-        None
-    };
+    let total = paging.total(|| matching().count().get_result(conn))?;
     let query = matching().select(StoredRequest::as_select());
     let rows = window!(
         query,
@@ -391,15 +383,7 @@ pub fn list(
     now: DateTime<Utc>,
     paging: &Paging,
 ) -> Result<(Vec<StoredRequest>, Option<i64>), Error> {
-    let total = if paging.include_total {
-        Some(
-            matching(filter, reach, mine, now)
-                .count()
-                .get_result(conn)?,
-        )
-    } else {
-        None
-    };
+    let total = paging.total(|| matching(filter, reach, mine, now).count().get_result(conn))?;
     let query = matching(filter, reach, mine, now).select(StoredRequest::as_select());
     let descending = filter.sort.is_descending();
     let rows = window!(

@@ -18,6 +18,7 @@ use crate::guideline::Text;
 use crate::http::answer::Answer;
 use crate::http::call::{Call, Json, Path, Query};
 use crate::http::csv::{self, WantsCsv};
+use crate::http::json_text::name;
 use crate::http::paging::{Paging, PagingParameters};
 use crate::http::parameters::{IfNoneMatch, expect_period};
 use crate::identity::permitted;
@@ -265,21 +266,15 @@ const COLUMNS: [&str; 12] = [
 ];
 
 fn cells(row: &DelegatedDecision) -> Vec<String> {
-    let name = |value: serde_json::Result<serde_json::Value>| {
-        value
-            .ok()
-            .and_then(|name| name.as_str().map(str::to_owned))
-            .unwrap_or_default()
-    };
     vec![
         row.decided_at
             .to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
         row.board.clone().unwrap_or_default(),
-        name(serde_json::to_value(row.office)),
+        name(&row.office),
         row.unit_id.to_string(),
         row.person_ref.clone(),
-        name(serde_json::to_value(row.capacity)),
-        name(serde_json::to_value(row.outcome)),
+        name(&row.capacity),
+        name(&row.outcome),
         row.event_title.clone(),
         row.rule_ids.join(" "),
         row.reasons.clone(),
@@ -437,11 +432,7 @@ mod queries {
                 None => query,
             }
         };
-        let total = if paging.include_total {
-            Some(matching().count().get_result(conn)?)
-        } else {
-            None
-        };
+        let total = paging.total(|| matching().count().get_result(conn))?;
         let query = matching().select(DelegatedDecision::as_select());
         let rows = window!(
             query,

@@ -66,11 +66,7 @@ pub fn list(
             .filter(follow_ups::event_id.eq(event_id))
             .into_boxed()
     };
-    let total = if paging.include_total {
-        Some(matching().count().get_result(conn)?)
-    } else {
-        None
-    };
+    let total = paging.total(|| matching().count().get_result(conn))?;
     let query = matching().select(StoredFollowUp::as_select());
     let rows = window!(
         query,
@@ -219,11 +215,7 @@ pub fn list_entries(
             .filter(details::follow_up_id.eq(follow_up_id))
             .into_boxed()
     };
-    let total = if paging.include_total {
-        Some(matching().count().get_result(conn)?)
-    } else {
-        None
-    };
+    let total = paging.total(|| matching().count().get_result(conn))?;
     let query = matching().select(FollowUpEntry::as_select());
     let rows = window!(query, paging, false, details::number, details::id, i32).load(conn)?;
     Ok((rows, total))

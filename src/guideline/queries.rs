@@ -111,11 +111,7 @@ pub fn list(
     descending: bool,
     paging: &Paging,
 ) -> Result<(Vec<GuidelineVersion>, Option<i64>), Error> {
-    let total = if paging.include_total {
-        Some(versions::table.count().get_result(conn)?)
-    } else {
-        None
-    };
+    let total = paging.total(|| versions::table.count().get_result(conn))?;
     let query = versions::table
         .select((versions::id, versions::content, versions::created_at))
         .into_boxed();

@@ -617,11 +617,7 @@ fn the_one<'a>(
 
 /// A header of the wrong form, and what was expected.
 fn invalid_header(name: &'static str, expected: Text) -> Error {
-    Error::new(Code::InvalidHeader).with(FieldError {
-        at: At::Header(name),
-        code: Code::InvalidHeader.as_str().to_owned(),
-        detail: expected,
-    })
+    Error::explained(Code::InvalidHeader, At::Header(name), expected)
 }
 
 fn read_if_match(request: &ServiceRequest) -> Result<Option<IfMatch>, Error> {

@@ -1,6 +1,7 @@
 //! JSON as the contract takes it: strict where `serde_json` is lenient.
 
 use chrono::{DateTime, Datelike, NaiveDate, SubsecRound, Utc};
+use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use std::fmt;
@@ -24,6 +25,12 @@ pub fn parse(body: &[u8]) -> Result<Value, Error> {
         }
         Err(_) => Err(Error::new(Code::MalformedJson)),
     }
+}
+
+/// What a value of an enum is called on the wire.
+pub fn name(value: &impl Serialize) -> String {
+    let value = serde_json::to_value(value).unwrap_or_default();
+    value.as_str().unwrap_or_default().to_owned()
 }
 
 /// A hyphenated UUID (RFC 9562), and no other spelling of one.

@@ -14,7 +14,7 @@ use utoipa::IntoParams;
 use uuid::Uuid;
 
 use super::call::Admitted;
-use crate::error::{At, Code, Error, FieldError};
+use crate::error::{At, Code, Error};
 use crate::guideline::Text;
 
 /// How a list is read, in every list the same.
@@ -202,14 +202,14 @@ impl FromRequest for Paging {
                         .transpose()?;
                     // generated clients send each default, and page 1 is one
                     if after.is_some() && asked.page.is_some_and(|page| page != 1) {
-                        return Err(Error::new(Code::InvalidParameter).with(FieldError {
-                            at: At::Parameter("page".to_owned()),
-                            code: Code::InvalidParameter.as_str().to_owned(),
-                            detail: Text::new(
+                        return Err(Error::explained(
+                            Code::InvalidParameter,
+                            At::Parameter("page".to_owned()),
+                            Text::new(
                                 "Ange page eller cursor, inte båda: cursor säger redan var listan fortsätter.",
                                 "Send page or cursor, not both: cursor says already where the list goes on.",
                             ),
-                        }));
+                        ));
                     }
                     if asked.page.unwrap_or(1) * asked.limit > 10_000 {
                         return Err(Error::at(

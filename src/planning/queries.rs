@@ -151,11 +151,7 @@ pub fn answer_revisions(
             .filter(revisions::answer_id.eq(answer_id))
             .into_boxed()
     };
-    let total = if paging.include_total {
-        Some(matching().count().get_result(conn)?)
-    } else {
-        None
-    };
+    let total = paging.total(|| matching().count().get_result(conn))?;
     let query = matching().select(AnswerRevision::as_select());
     let rows = window!(
         query,
@@ -224,11 +220,7 @@ pub fn event_baselines(
             .filter(baselines::event_id.eq(event_id))
             .into_boxed()
     };
-    let total = if paging.include_total {
-        Some(matching().count().get_result(conn)?)
-    } else {
-        None
-    };
+    let total = paging.total(|| matching().count().get_result(conn))?;
     let query = matching().select(Baseline::as_select());
     let rows = window!(
         query,

@@ -164,11 +164,7 @@ fn list(
     filter: &LessonFilter,
     paging: &Paging,
 ) -> Result<(Vec<Lesson>, Option<i64>), Error> {
-    let total = if paging.include_total {
-        Some(matching(filter).count().get_result(conn)?)
-    } else {
-        None
-    };
+    let total = paging.total(|| matching(filter).count().get_result(conn))?;
     let query = matching(filter).select(Lesson::as_select());
     let rows = window!(
         query,

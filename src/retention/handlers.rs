@@ -76,11 +76,7 @@ async fn list_retention_rules(
     let rows = db
         .snapshot(move |conn| {
             call.may(Action::ReadOrganisation)?;
-            let total = if asked.include_total {
-                Some(retention_rules::table.count().get_result(conn)?)
-            } else {
-                None
-            };
+            let total = asked.total(|| retention_rules::table.count().get_result(conn))?;
             let query = retention_rules::table
                 .select(RetentionRule::as_select())
                 .into_boxed();

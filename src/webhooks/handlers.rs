@@ -185,11 +185,7 @@ async fn list_webhook_subscriptions(
     let rows = db
         .snapshot(move |conn| {
             call.may(Action::ManageIntegrations)?;
-            let total = if asked.include_total {
-                Some(webhook_subscriptions::table.count().get_result(conn)?)
-            } else {
-                None
-            };
+            let total = asked.total(|| webhook_subscriptions::table.count().get_result(conn))?;
             let query = webhook_subscriptions::table
                 .select(WebhookSubscription::as_select())
                 .into_boxed();
@@ -433,11 +429,7 @@ async fn list_webhook_deliveries(
                     None => query,
                 }
             };
-            let total = if asked.include_total {
-                Some(matching().count().get_result(conn)?)
-            } else {
-                None
-            };
+            let total = asked.total(|| matching().count().get_result(conn))?;
             let query = matching().select(WebhookDelivery::as_select());
             let rows = window!(
                 query,

@@ -45,11 +45,7 @@ pub fn list(
         }
         query
     };
-    let total = if paging.include_total {
-        Some(matching().count().get_result(conn)?)
-    } else {
-        None
-    };
+    let total = paging.total(|| matching().count().get_result(conn))?;
     let query = matching().select(ApiClient::as_select());
     let rows = window!(
         query,

@@ -3,7 +3,7 @@
 use actix_web::web::Data;
 use actix_web::{Either, HttpResponse, get};
 use diesel::pg::PgConnection;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
@@ -16,6 +16,7 @@ use crate::guideline::Text;
 use crate::http::answer::Answer;
 use crate::http::call::{Call, Query};
 use crate::http::csv::{self, WantsCsv};
+use crate::http::json_text::name;
 use crate::http::paging::{Paging, PagingParameters};
 use crate::http::parameters::expect_order;
 use crate::identity::permitted;
@@ -161,11 +162,6 @@ fn cells(row: &FollowUpStatusRow) -> Vec<String> {
     ]
 }
 
-fn name(value: &impl Serialize) -> String {
-    let value = serde_json::to_value(value).unwrap_or_default();
-    value.as_str().unwrap_or_default().to_owned()
-}
-
 /// Read the follow-up status in numbers
 ///
 /// How many follow-ups of the list with the same filter are upcoming, due soon, overdue, done on time or late, waived or cancelled, and how
@@ -204,8 +200,8 @@ async fn get_follow_up_summary(
     for row in &mut rows {
         row.group.date(due_from, due_to);
     }
-    rows.sort_by_cached_key(|row| row.group.key());
     if as_csv {
+        rows.sort_by_cached_key(|row| row.group.key());
         let by = grouping.group_by.map(SummaryGroupBy::of_statistics);
         let groups = by.map(statistics::columns).unwrap_or_default();
         let columns: Vec<&str> = groups

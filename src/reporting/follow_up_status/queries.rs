@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::{FollowUpStatusFilter, FollowUpStatusRow, FollowUpSummaryRow, SummaryGroupBy};
 use crate::error::Error;
 use crate::guideline;
+use crate::http::json_text::name;
 use crate::http::paging::Paging;
 use crate::rules::access::Reach;
 use crate::rules::calendar;
@@ -511,7 +512,7 @@ fn items<T: DeserializeOwned>(
         .bind::<Nullable<Date>, _>(filter.due_from)
         .bind::<Nullable<Date>, _>(filter.due_to)
         .bind::<Nullable<Array<Text>>, _>(names(&filter.due_status))
-        .bind::<Array<Text>, _>(bands.iter().filter_map(name).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(bands.iter().map(name).collect::<Vec<_>>())
         .bind::<Array<BigInt>, _>(since)
         .bind::<Array<BigInt>, _>(until)
         .bind::<Array<SqlUuid>, _>(exact)
@@ -532,12 +533,5 @@ fn items<T: DeserializeOwned>(
 fn names<T: Serialize>(values: &Option<Vec<T>>) -> Option<Vec<String>> {
     values
         .as_ref()
-        .map(|values| values.iter().filter_map(name).collect())
-}
-
-fn name(value: &impl Serialize) -> Option<String> {
-    serde_json::to_value(value)
-        .ok()?
-        .as_str()
-        .map(str::to_owned)
+        .map(|values| values.iter().map(name).collect())
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::queries::{self, Asked};
 use super::{
     EventStatistics, ExceptionStatistics, GoalStatistics, Group, GroupBy, Row, StatisticsFilter,
-    VenueStatistics, name,
+    VenueStatistics,
 };
 use crate::db::Db;
 use crate::error::{At, Code, Error, FieldError};
@@ -16,6 +16,7 @@ use crate::guideline::Text;
 use crate::http::answer::Answer;
 use crate::http::call::{Call, Query};
 use crate::http::csv::{self, WantsCsv};
+use crate::http::json_text::name;
 use crate::http::paging::{Paging, PagingParameters};
 use crate::http::parameters::expect_period;
 use crate::identity::permitted;
@@ -72,13 +73,11 @@ async fn get_event_statistics(
     WantsCsv(as_csv): WantsCsv,
 ) -> Result<Answer, Error> {
     let rows: Vec<EventStatistics> = counted(call, &db, &filter).await?;
-    if as_csv {
-        return table(&filter, rows);
-    }
-    EventStatisticsPage::answer(
-        &paging,
-        window(&paging, rows, |row| row.group.key())?,
-        |row| (row.group.key(), Uuid::nil()),
+    answered(
+        &filter,
+        (&paging, as_csv),
+        rows,
+        EventStatisticsPage::answer,
     )
 }
 
@@ -103,13 +102,11 @@ async fn get_exception_statistics(
     WantsCsv(as_csv): WantsCsv,
 ) -> Result<Answer, Error> {
     let rows: Vec<ExceptionStatistics> = counted(call, &db, &filter).await?;
-    if as_csv {
-        return table(&filter, rows);
-    }
-    ExceptionStatisticsPage::answer(
-        &paging,
-        window(&paging, rows, |row| row.group.key())?,
-        |row| (row.group.key(), Uuid::nil()),
+    answered(
+        &filter,
+        (&paging, as_csv),
+        rows,
+        ExceptionStatisticsPage::answer,
     )
 }
 
@@ -134,13 +131,11 @@ async fn get_venue_statistics(
     WantsCsv(as_csv): WantsCsv,
 ) -> Result<Answer, Error> {
     let rows: Vec<VenueStatistics> = counted(call, &db, &filter).await?;
-    if as_csv {
-        return table(&filter, rows);
-    }
-    VenueStatisticsPage::answer(
-        &paging,
-        window(&paging, rows, |row| row.group.key())?,
-        |row| (row.group.key(), Uuid::nil()),
+    answered(
+        &filter,
+        (&paging, as_csv),
+        rows,
+        VenueStatisticsPage::answer,
     )
 }
 
@@ -175,14 +170,7 @@ async fn get_goal_statistics(
     if guideline != business {
         rows.retain(|row| row.group.guideline_goal.is_some() == guideline);
     }
-    if as_csv {
-        return table(&filter, rows);
-    }
-    GoalStatisticsPage::answer(
-        &paging,
-        window(&paging, rows, |row| row.group.key())?,
-        |row| (row.group.key(), Uuid::nil()),
-    )
+    answered(&filter, (&paging, as_csv), rows, GoalStatisticsPage::answer)
 }
 
 /// All rows that match, cut to what the caller may read.
@@ -222,6 +210,24 @@ async fn counted<T: Row + Send + 'static>(
 
 fn is_period(by: GroupBy) -> bool {
     matches!(by, GroupBy::Year | GroupBy::Tertial | GroupBy::Month)
+}
+
+/// The rows as CSV, all of them, or the page that is asked for.
+fn answered<T: Row>(
+    filter: &StatisticsFilter,
+    (paging, as_csv): (&Paging, bool),
+    rows: Vec<T>,
+    page: impl FnOnce(
+        &Paging,
+        (Vec<T>, Option<i64>),
+        fn(&T) -> (Vec<String>, Uuid),
+    ) -> Result<Answer, Error>,
+) -> Result<Answer, Error> {
+    if as_csv {
+        return table(filter, rows);
+    }
+    let rows = window(paging, rows, |row| row.group().key())?;
+    page(paging, rows, |row| (row.group().key(), Uuid::nil()))
 }
 
 /// Orders the rows and cuts them to the window that is asked for, one more than fits.

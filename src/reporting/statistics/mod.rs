@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use crate::http::json_text::name;
 use crate::rules::follow_up::AgeBand;
 use crate::rules::scope::EventKind;
 
@@ -166,12 +167,6 @@ impl Group {
         ];
         keys.into_iter().flatten().collect()
     }
-}
-
-/// How a kind or a band is written.
-pub fn name(value: &impl Serialize) -> String {
-    let value = serde_json::to_value(value).unwrap_or_default();
-    value.as_str().unwrap_or_default().to_owned()
 }
 
 /// The first and the last day of "2026", "2026-T3" or "2026-10".
