@@ -160,26 +160,30 @@ fn matching<'a>(
     if let Some(people) = &filter.responsible_person {
         query = query.filter(e::responsible_person.eq_any(people));
     }
-    if filter.from.is_some() || filter.to.is_some() {
-        let from = filter
-            .from
-            .map_or(DateTime::<Utc>::MIN_UTC, calendar::start_of_day);
-        let to = filter
-            .to
-            .and_then(|day| day.succ_opt())
-            .map_or(DateTime::<Utc>::MAX_UTC, calendar::start_of_day);
-        let (from, to) = (within_range(from), within_range(to));
-        // the event's own bounds first: they are indexed
+    // the event's own bounds beside those of its occasions: they are indexed
+    let from = filter
+        .from
+        .map(|day| within_range(calendar::start_of_day(day)));
+    let after = filter
+        .to
+        .and_then(|day| day.succ_opt())
+        .map(|day| within_range(calendar::start_of_day(day)));
+    if let Some(from) = from {
         query = query
             .filter(e::first_start.ge(first_start_of_what_goes_on(from)))
-            .filter(e::first_start.lt(to))
-            .filter(e::last_end.gt(from))
-            .filter(exists(
-                occasions::table
-                    .filter(occasions::event_id.eq(e::id))
-                    .filter(occasions::starts_at.lt(to))
-                    .filter(occasions::ends_at.gt(from)),
-            ));
+            .filter(e::last_end.gt(from));
+    }
+    if let Some(after) = after {
+        query = query.filter(e::first_start.lt(after));
+    }
+    if let (Some(from), Some(after)) = (from, after) {
+        // an event may pause for all of the period
+        query = query.filter(exists(
+            occasions::table
+                .filter(occasions::event_id.eq(e::id))
+                .filter(occasions::starts_at.lt(after))
+                .filter(occasions::ends_at.gt(from)),
+        ));
     }
     let goals = [
         (

@@ -1,8 +1,7 @@
-//! Flat as data grows: the plans that PostgreSQL makes for what the service asks, with the statistics of 200,000 events.
+//! Flat as data grows: the plans that PostgreSQL makes for what the service asks, over 200,000 events.
 //!
 //! The statements are the service's own: each route is called, and auto_explain writes the plan of every statement into the
-//! server's log, those within functions too. By default the tables hold a twentieth of the rows and PostgreSQL is told that they
-//! hold all of them; with `KOMPETENS_PLANS_EVENTS=200000` they do, and it takes half a minute.
+//! server's log, those within functions too. The rows are there, since a plan for few rows says little of many.
 
 use crate::app::{Caller, TestApp, fresh_database, scratch, superuser_url};
 use crate::many;
@@ -81,23 +80,12 @@ fn scanned(plan: &Value, found: &mut BTreeSet<String>) {
     }
 }
 
-/// A database with the statistics of so many events, which explains what it does.
+/// A database with so many events, which explains what it does.
 fn large() -> TestApp {
     let database = fresh_database();
-    let real = std::env::var("KOMPETENS_PLANS_EVENTS")
-        .ok()
-        .and_then(|number| number.parse().ok());
-    let events = real.unwrap_or(EVENTS / 20);
-    many::fill(&database, events, 25, 1);
+    many::fill(&database, EVENTS, 25, 1);
     let mut conn =
         PgConnection::establish(&superuser_url(&database)).expect("the database answers");
-    for table in GROWING {
-        conn.batch_execute(&format!(
-            "alter table {table} set (autovacuum_enabled = false);
-             update pg_class set reltuples = reltuples * {EVENTS} / {events} where oid = '{table}'::regclass and reltuples > 0"
-        ))
-        .expect("the statistics can be set");
-    }
     let explained = [
         ("session_preload_libraries", "auto_explain"),
         ("auto_explain.log_min_duration", "0"),

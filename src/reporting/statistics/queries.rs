@@ -46,7 +46,8 @@ pub struct Counting {
 
 const OF_EVENTS: &str = "
     events e
-    where ($1::timestamptz is null or e.last_end > $1) and ($2::timestamptz is null or e.first_start < $2)
+    where ($1::timestamptz is null or e.last_end > $1 and e.first_start >= first_start_of_what_goes_on($1))
+      and ($2::timestamptz is null or e.first_start < $2)
       and ($1 is null and $2 is null or exists (
           select from occasions o
           where o.event_id = e.id and ($1 is null or o.ends_at > $1) and ($2 is null or o.starts_at < $2)))";
