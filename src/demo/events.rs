@@ -683,6 +683,29 @@ pub const STORIES: &[Story] = &[
             (-21, Close),
         ],
     },
+    // 24: held and closed without a follow-up, which the head has excepted it from; see demo::exceptions
+    Story {
+        title: "Utrymningsövning på förvaltningskontoret",
+        description: Some("En halv dag med räddningstjänsten, som varje år."),
+        kind: ProposedKind::Training,
+        partners: &[],
+        organisers: &[0x101],
+        person: "person-0003",
+        occasions: &[on(-60, MORNING, TOWN_HALL)],
+        scale: (22, 0),
+        registry: None,
+        created: -95,
+        answers: &[&[
+            ("purpose", Text("Alla som arbetar på kontoret ska hitta ut och veta var de samlas.")),
+            ("businessGoals", Goals(&[0x401])),
+            ("individualEffects", Text("Var och en kan sin väg ut och sin uppgift vid larm.")),
+            ("residentEffects", Text("Besökare får hjälp ut.")),
+            ("beneficiaries", Text("Besökare på kontoret.")),
+            ("guidelineGoals", Aims(&["improveOperations"])),
+        ], WORKSHOP],
+        follow_ups: &[],
+        life: &[(-85, Confirm), (-58, Hold(21)), (-57, Close)],
+    },
 ];
 
 /// A draft of which little is known but that it is to be in the cottage, whose contract has ended.

@@ -48,6 +48,9 @@ const REQUESTS: &[Asked] = &[
     Asked { number: 7, event: 19, rule: "venueLadder", addressee: DepartmentHead, why: VENUE, previous: None, at: (-23, (10, 0)), by: "person-0003", needed: 10 },
     // decided elsewhere: the director asks
     Asked { number: 8, event: 20, rule: "venueLadder", addressee: MunicipalDirector, why: VENUE, previous: None, at: (-16, (10, 0)), by: "person-0004", needed: 10 },
+    // approved, so that the event needed no follow-up
+    Asked { number: 9, event: 24, rule: "question.followUp", addressee: DepartmentHead, why: ["Räddningstjänsten bedömer övningen på plats, och den görs om varje år.", "En enkät efteråt, men den säger mindre än tiden vid nästa larm."],
+            previous: None, at: (-90, (10, 0)), by: "person-0003", needed: -75 },
 ];
 
 /// Decisions: number, request, office holder, outcome, reasons, when.
@@ -57,6 +60,7 @@ const DECISIONS: &[(u128, u128, &str, Outcome, &str, i64)] = &[
     (2, 4, "person-0002", Outcome::Approved, "Dagen bygger på att båda förvaltningarna är på samma plats.", -12),
     (3, 5, "person-0008", Outcome::Approved, "Övningen kräver en plats utan mobiltäckning.", -19),
     (4, 7, "person-0002", Outcome::Approved, "Ingen egen lokal rymmer biblioteken den dagen.", -20),
+    (5, 9, "person-0002", Outcome::Approved, "Räddningstjänstens protokoll räcker.", -88),
 ];
 
 fn request(number: u128) -> Uuid {

@@ -260,6 +260,7 @@ fn there_is_an_event_of_every_state_kind_and_rung_and_each_stands_as_it_should()
         (21, "closed", 0, "met", Some("ownPremises"), false),
         (22, "held", 0, "met", Some("ownPremises"), false),
         (23, "closed", 0, "met", Some("ownPremises"), false),
+        (24, "closed", 0, "met", Some("ownPremises"), false),
     ] {
         let event = format!("/events/{}", id(&format!("{:x}", 0x1000 + number)));
         let body = app.get(&hr, &event).expect(200).body;
@@ -297,7 +298,21 @@ fn there_is_an_event_of_every_state_kind_and_rung_and_each_stands_as_it_should()
         rungs.insert(rung);
     }
     assert_eq!(rungs.len(), 5, "the four rungs, and none");
-    assert_eq!(events.len(), 23);
+    assert_eq!(events.len(), 24);
+
+    // held and closed by an exception, without a follow-up
+    let excepted = app.get(&hr, &format!("/events/{}/compliance", id("1018")));
+    let excepted = excepted.expect(200).body;
+    let findings = excepted["items"].as_array().expect("items");
+    assert!(
+        findings.iter().any(|finding| finding["ruleId"]
+            == "question.followUp"
+            && finding["finding"] == "coveredByException"
+            && finding["exceptionRequestId"] == id("1509")),
+        "{excepted}"
+    );
+    let none = app.get(&hr, &format!("/events/{}/follow-ups", id("1018")));
+    assert_eq!(none.expect(200).body["items"], json!([]));
 
     // the first event: replanned, and confirmed again in one step
     let first = format!("/events/{}", id("1001"));
