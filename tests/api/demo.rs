@@ -305,10 +305,11 @@ fn there_is_an_event_of_every_state_kind_and_rung_and_each_stands_as_it_should()
     let excepted = excepted.expect(200).body;
     let findings = excepted["items"].as_array().expect("items");
     assert!(
-        findings.iter().any(|finding| finding["ruleId"]
-            == "question.followUp"
-            && finding["finding"] == "coveredByException"
-            && finding["exceptionRequestId"] == id("1509")),
+        findings
+            .iter()
+            .any(|finding| finding["ruleId"] == "question.followUp"
+                && finding["finding"] == "coveredByException"
+                && finding["exceptionRequestId"] == id("1509")),
         "{excepted}"
     );
     let none = app.get(&hr, &format!("/events/{}/follow-ups", id("1018")));
