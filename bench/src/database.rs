@@ -71,7 +71,7 @@ impl Database {
                 "-c",
                 "max_connections=300",
                 "-c",
-                "log_line_prefix=@@%p ",
+                &format!("log_line_prefix={}", crate::statements::PREFIX),
                 "-c",
                 "shared_buffers=512MB",
                 "-c",

@@ -8,7 +8,8 @@ use tokio::net::TcpStream;
 /// What one run of load gave.
 #[derive(Debug, Default, Clone)]
 pub struct Load {
-    pub requests: u64,
+    /// Answers with the expected status: what the rate and the times are of.
+    pub answered: u64,
     pub per_second: f64,
     pub p50_millis: f64,
     pub p99_millis: f64,
@@ -45,8 +46,8 @@ pub fn run(
         micros.extend(times);
     }
     micros.sort_unstable();
-    load.requests = micros.len() as u64;
-    load.per_second = load.requests as f64 / elapsed;
+    load.answered = micros.len() as u64;
+    load.per_second = load.answered as f64 / elapsed;
     let at = |share: f64| micros.get((micros.len() as f64 * share) as usize).copied().unwrap_or_default();
     load.p50_millis = f64::from(at(0.50)) / 1000.0;
     load.p99_millis = f64::from(at(0.99)) / 1000.0;
@@ -88,8 +89,9 @@ async fn client(
         let text = request(number);
         let begun = Instant::now();
         let (status, head) = exchange(&mut stream, &text, &mut buffer).await?;
-        micros.push(begun.elapsed().as_micros() as u32);
-        if status != expected {
+        if status == expected {
+            micros.push(begun.elapsed().as_micros() as u32);
+        } else {
             refused += 1;
             first_refusal.get_or_insert_with(|| format!("{status}: {}", String::from_utf8_lossy(&buffer[head..])));
         }

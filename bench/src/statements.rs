@@ -1,6 +1,6 @@
 //! The statements that a request makes the service send, read from PostgreSQL's own log, and the pgbench script that sends the same.
 
-use std::collections::{BTreeMap, BTreeSet};
+use crate::database::Database;
 
 /// One statement as the server received it.
 #[derive(Debug, Clone, PartialEq)]
@@ -8,28 +8,53 @@ pub struct Statement {
     pub backend: String,
     pub sql: String,
     pub parameters: Vec<Option<String>>,
+    /// Of the parameters, as PostgreSQL infers them from the statement.
+    pub types: Vec<String>,
     /// Was it prepared under a name, to be sent again without being parsed?
     pub prepared: bool,
 }
 
 impl Statement {
-    fn bounds_a_transaction(&self) -> bool {
-        let first = self.sql.split_whitespace().next().unwrap_or_default().to_ascii_lowercase();
-        ["begin", "commit", "rollback"].contains(&first.as_str())
+    /// pgbench sends each use of a value as a parameter of its own, whose type PostgreSQL could not always infer.
+    pub fn with_types(self, database: &Database) -> Result<Statement, String> {
+        if self.parameters.is_empty() {
+            return Ok(self);
+        }
+        let types = database.sql(
+            "kompetens",
+            &format!(
+                "prepare recorded as {}; select unnest(parameter_types) from pg_prepared_statements where name = 'recorded'",
+                self.sql.trim_end_matches(';')
+            ),
+        )?;
+        Ok(Statement {
+            types: types.lines().map(str::to_owned).collect(),
+            ..self
+        })
     }
 }
 
-/// Reads a log that was written with `log_statement = all` and the prefix `@@pid `.
+/// The log's prefix: process and application.
+pub const PREFIX: &str = "@@%p %a@";
+
+/// What the service calls itself when it serves requests; its background work has another name.
+const APPLICATION: &str = "kompetens";
+
+/// Reads what requests sent from a log that was written with `log_statement = all` and the prefix. Lines that go on begin with a tab.
 pub fn read(log: &str) -> Vec<Statement> {
     let mut statements: Vec<Statement> = Vec::new();
-    for entry in log.split("@@").skip(1) {
-        let Some((backend, entry)) = entry.split_once(' ') else { continue };
+    for entry in format!("\n{log}").split("\n@@").skip(1) {
+        let Some((head, entry)) = entry.split_once('@') else { continue };
+        let Some((backend, APPLICATION)) = head.split_once(' ') else {
+            continue;
+        };
         let entry = entry.trim_end().replace("\n\t", "\n");
         if let Some(simple) = entry.strip_prefix("LOG:  statement: ") {
             statements.push(Statement {
                 backend: backend.to_owned(),
                 sql: simple.to_owned(),
                 parameters: Vec::new(),
+                types: Vec::new(),
                 prepared: true,
             });
         } else if let Some((name, sql)) = entry.strip_prefix("LOG:  execute ").and_then(|rest| rest.split_once(": ")) {
@@ -38,6 +63,7 @@ pub fn read(log: &str) -> Vec<Statement> {
                 backend: backend.to_owned(),
                 sql: sql.to_owned(),
                 parameters: Vec::new(),
+                types: Vec::new(),
                 prepared,
             });
         } else if let Some(list) = entry.strip_prefix("DETAIL:  parameters: ")
@@ -77,48 +103,6 @@ fn parameters(mut list: &str) -> Vec<Option<String>> {
     values
 }
 
-/// Leaves out what the service sends of its own accord: whole transactions that hold a statement seen while it was idle.
-pub fn without_background(statements: Vec<Statement>, idle: &[Statement]) -> Vec<Statement> {
-    let background: BTreeSet<&str> = idle
-        .iter()
-        .filter(|known| !known.bounds_a_transaction())
-        .map(|known| known.sql.as_str())
-        .collect();
-    let noisy: BTreeSet<String> = statements
-        .iter()
-        .filter(|statement| background.contains(statement.sql.as_str()))
-        .map(|statement| statement.backend.clone())
-        .collect();
-    // on a backend with background work only what lies in transactions of its own, or alone, is kept
-    let mut kept = Vec::new();
-    let mut open: BTreeMap<String, Vec<Statement>> = BTreeMap::new();
-    for statement in statements {
-        if !noisy.contains(&statement.backend) {
-            kept.push(statement);
-            continue;
-        }
-        let word = statement.sql.split_whitespace().next().unwrap_or_default().to_ascii_lowercase();
-        match word.as_str() {
-            "begin" => {
-                open.insert(statement.backend.clone(), vec![statement]);
-            }
-            "commit" | "rollback" => {
-                let mut whole = open.remove(&statement.backend).unwrap_or_default();
-                whole.push(statement);
-                if !whole.iter().any(|statement| background.contains(statement.sql.as_str())) {
-                    kept.extend(whole);
-                }
-            }
-            _ => match open.get_mut(&statement.backend) {
-                Some(whole) => whole.push(statement),
-                None if background.contains(statement.sql.as_str()) => {}
-                None => kept.push(statement),
-            },
-        }
-    }
-    kept
-}
-
 /// Which numbers a run goes through.
 #[derive(Debug, Clone, Copy)]
 pub enum Numbers {
@@ -126,10 +110,11 @@ pub enum Numbers {
         first: u64,
         last: u64,
     },
-    /// Each once.
+    /// Every `step`th, once.
     Once {
         first: u64,
         last: u64,
+        step: u64,
     },
 }
 
@@ -137,16 +122,16 @@ pub enum Numbers {
 pub fn script(statements: &[Statement], sample: u64, numbers: Numbers, connections: usize) -> (String, Vec<(String, String)>) {
     let mut text = match numbers {
         Numbers::Random { first, last } => format!("\\set n random({first}, {last})\n"),
-        Numbers::Once { first, last } => {
-            let span = (last - first) / connections as u64;
-            format!("\\set n {first} + :client_id * {span} + :k\n")
+        Numbers::Once { first, last, step } => {
+            let each = (last - first) / step / connections as u64;
+            format!("\\set n {first} + (:client_id * {each} + :k) * {step}\n")
         }
     };
     text.push_str("\\set k :k + 1\n\\set m :run * 1000000000 + :client_id * 1000000 + :k\n");
     let mut writer = Writer {
         sample: format!("{sample:x}"),
         new: Vec::new(),
-        variables: vec![("k".to_owned(), "0".to_owned())],
+        variables: Vec::new(),
     };
     for statement in statements {
         let mut sql = statement.sql.clone();
@@ -156,7 +141,8 @@ pub fn script(statements: &[Statement], sample: u64, numbers: Numbers, connectio
                 None => "null".to_owned(),
                 Some(value) => writer.write(value),
             };
-            sql = sql.replace(&format!("${}", index + 1), &written);
+            let of = statement.types.get(index).map(String::as_str).unwrap_or("text");
+            sql = sql.replace(&format!("${}", index + 1), &format!("{written}::{of}"));
         }
         text.push_str(sql.trim_end_matches(';'));
         text.push_str(";\n");
@@ -174,7 +160,7 @@ struct Writer {
 impl Writer {
     fn write(&mut self, value: &str) -> String {
         if let Some(id) = self.id(value) {
-            return format!("{id}::uuid");
+            return id;
         }
         if let Some(items) = value.strip_prefix('{').and_then(|value| value.strip_suffix('}')) {
             let ids: Option<Vec<String>> = items.split(',').map(|item| self.id(item)).collect();

@@ -73,15 +73,15 @@ type Pool = diesel::r2d2::Pool<Sessions>;
 impl Db {
     /// Starts the threads; connects to nothing yet, so the service starts without its database.
     pub fn new(url: &str, size: usize) -> Db {
-        Db::with_bells(url, size, Arc::default())
+        Db::with_bells(url, "kompetens", size, Arc::default())
     }
 
     /// Another gate to the same database, so that what goes through the one never waits for the other. Both ring the same bells.
     pub fn beside(&self, url: &str, size: usize) -> Db {
-        Db::with_bells(url, size, self.0.bells.clone())
+        Db::with_bells(url, "kompetens-background", size, self.0.bells.clone())
     }
 
-    fn with_bells(url: &str, size: usize, bells: Arc<Bells>) -> Db {
+    fn with_bells(url: &str, name: &str, size: usize, bells: Arc<Bells>) -> Db {
         let pool = diesel::r2d2::Pool::builder()
             .max_size(u32::try_from(size).unwrap_or(u32::MAX))
             .min_idle(Some(0))
@@ -89,7 +89,7 @@ impl Db {
             .test_on_check_out(false)
             .error_handler(Box::new(diesel::r2d2::NopErrorHandler))
             .build_unchecked(Sessions {
-                url: with_timeouts(url),
+                url: with_parameters(url, name),
                 complained: Mutex::new(None),
             });
         let queue = Arc::new(Queue::default());
@@ -575,13 +575,15 @@ impl ManageConnection for Sessions {
     }
 }
 
-/// A database that does not answer is noticed by the client library too.
-fn with_timeouts(url: &str) -> String {
-    const TIMEOUTS: &str = "connect_timeout=2&keepalives_idle=5&keepalives_interval=2&keepalives_count=3&tcp_user_timeout=5000";
+/// A database that does not answer is noticed by the client library too; what asks is told apart in `pg_stat_activity`.
+fn with_parameters(url: &str, name: &str) -> String {
+    let parameters = format!(
+        "fallback_application_name={name}&connect_timeout=2&keepalives_idle=5&keepalives_interval=2&keepalives_count=3&tcp_user_timeout=5000"
+    );
     if url.contains("://") {
         let separator = if url.contains('?') { '&' } else { '?' };
-        format!("{url}{separator}{TIMEOUTS}")
+        format!("{url}{separator}{parameters}")
     } else {
-        format!("{url} {}", TIMEOUTS.replace('&', " "))
+        format!("{url} {}", parameters.replace('&', " "))
     }
 }

@@ -3,6 +3,7 @@
 use actix_web::web::Data;
 use actix_web::{get, patch, post};
 use chrono::{DateTime, NaiveDate, Utc};
+use diesel::pg::PgConnection;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -294,26 +295,30 @@ async fn list_events(
     paging: Paging,
 ) -> Result<Answer, Error> {
     expect_period(filter.from, filter.to)?;
-    let (window, sort) = (paging.clone(), filter.sort);
     call.may(Action::List(Reading::Published))?;
-    let rows = db
-        .snapshot(move |conn| {
-            let drafts = call.reach(conn, Reading::Planning)?;
-            queries::list(conn, &filter, &drafts, call.now, &window)
+    let counts = paging.include_total;
+    let list = move |conn: &mut PgConnection| {
+        let drafts = call.reach(conn, Reading::Planning)?;
+        let rows = queries::list(conn, &filter, &drafts, call.now, &paging)?;
+        EventPage::answer(&paging, rows, |event| {
+            let key = match filter.sort {
+                EventSort::FirstStart | EventSort::FirstStartDescending => {
+                    serde_json::to_value(event.first_start)
+                }
+                EventSort::Title | EventSort::TitleDescending => serde_json::to_value(&event.title),
+                EventSort::UpdatedAt | EventSort::UpdatedAtDescending => {
+                    serde_json::to_value(event.updated_at)
+                }
+            };
+            (key.unwrap_or_default(), event.id)
         })
-        .await?;
-    EventPage::answer(&paging, rows, |event| {
-        let key = match sort {
-            EventSort::FirstStart | EventSort::FirstStartDescending => {
-                serde_json::to_value(event.first_start)
-            }
-            EventSort::Title | EventSort::TitleDescending => serde_json::to_value(&event.title),
-            EventSort::UpdatedAt | EventSort::UpdatedAtDescending => {
-                serde_json::to_value(event.updated_at)
-            }
-        };
-        (key.unwrap_or_default(), event.id)
-    })
+    };
+    // the page is one statement and one snapshot by itself; with a total it is two
+    if counts {
+        db.snapshot(list).await
+    } else {
+        db.read(list).await
+    }
 }
 
 /// Create an event

@@ -1,12 +1,11 @@
 //! Events in the database. Reads go through the view `event_details`, one row an event; writes touch its tables.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use diesel::dsl::{exists, not, sql};
+use diesel::dsl::{AsSelect, SqlTypeOf, exists, not, sql};
 use diesel::pg::{Pg, PgConnection};
 use diesel::prelude::*;
-use diesel::query_builder::{AstPass, QueryFragment, QueryId};
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{Array, Bool, Nullable, Text, Timestamptz, Uuid as SqlUuid};
-use std::collections::HashMap;
 use uuid::Uuid;
 
 use super::handlers::{EventFilter, EventSort};
@@ -73,46 +72,76 @@ pub fn list(
     paging: &Paging,
 ) -> Result<(Vec<Event>, Option<i64>), Error> {
     let total = paging.total(|| matching(filter, planning, now).count().get_result(conn))?;
-    // which, and then they: a plan for both would be made anew for each list, and making it costs more than following it
     let query = matching(filter, planning, now).select(event_details::id);
     let descending = filter.sort.is_descending();
-    let ids: Vec<Uuid> = match filter.sort {
-        EventSort::FirstStart | EventSort::FirstStartDescending => window!(
+    let events = match filter.sort {
+        EventSort::FirstStart | EventSort::FirstStartDescending => EventsOf::these(window!(
             query,
             paging,
             descending,
             event_details::first_start,
             event_details::id,
             DateTime<Utc>
-        )
+        ))
         .load(conn)?,
-        EventSort::Title | EventSort::TitleDescending => window!(
+        EventSort::Title | EventSort::TitleDescending => EventsOf::these(window!(
             query,
             paging,
             descending,
             event_details::title,
             event_details::id,
             String
-        )
+        ))
         .load(conn)?,
-        EventSort::UpdatedAt | EventSort::UpdatedAtDescending => window!(
+        EventSort::UpdatedAt | EventSort::UpdatedAtDescending => EventsOf::these(window!(
             query,
             paging,
             descending,
             event_details::updated_at,
             event_details::id,
             DateTime<Utc>
-        )
+        ))
         .load(conn)?,
     };
-    let mut events: Vec<Event> = event_details::table
-        .filter(event_details::id.eq_any(&ids))
-        .select(Event::as_select())
-        .load(conn)?;
-    let places: HashMap<Uuid, usize> = ids.into_iter().zip(0..).collect();
-    events.sort_by_key(|event| places.get(&event.id).copied());
     Ok((events, total))
 }
+
+/// The events whose ids a query selects, in its order: one statement, of which only the query for the ids is planned each time.
+struct EventsOf<Q> {
+    ids: Q,
+    selection: AsSelect<Event, Pg>,
+}
+
+impl<Q> EventsOf<Q> {
+    fn these(ids: Q) -> EventsOf<Q> {
+        EventsOf {
+            ids,
+            selection: Event::as_select(),
+        }
+    }
+}
+
+impl<Q> QueryId for EventsOf<Q> {
+    type QueryId = ();
+    const HAS_STATIC_QUERY_ID: bool = false;
+}
+
+impl<Q: QueryFragment<Pg>> QueryFragment<Pg> for EventsOf<Q> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("select ");
+        self.selection.walk_ast(out.reborrow())?;
+        out.push_sql(" from event_page(array(");
+        self.ids.walk_ast(out.reborrow())?;
+        out.push_sql(")) event_details");
+        Ok(())
+    }
+}
+
+impl<Q> Query for EventsOf<Q> {
+    type SqlType = SqlTypeOf<AsSelect<Event, Pg>>;
+}
+
+impl<Q> RunQueryDsl<PgConnection> for EventsOf<Q> {}
 
 fn matching<'a>(
     filter: &'a EventFilter,

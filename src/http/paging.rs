@@ -59,6 +59,7 @@ fn default_limit() -> i64 {
 pub struct Paging {
     pub limit: i64,
     pub page: Option<i64>,
+    /// Are all that match counted too?
     pub include_total: bool,
     after: Option<(Value, Uuid)>,
     /// The query without its paging; cursors are bound to it.
