@@ -114,9 +114,12 @@ fn matching<'a>(filter: &'a AuditFilter, reach: &Reach) -> changes::BoxedQuery<'
             format!("exists (select from {from}units u where {condition} and u.path && ")
         };
         query = query.filter(
-            sql::<Bool>(&part(
-                "event_organisers o, ",
-                "o.event_id = changes.event_id and u.id = o.unit_id",
+            sql::<Bool>(&format!(
+                "({}",
+                part(
+                    "event_organisers o, ",
+                    "o.event_id = changes.event_id and u.id = o.unit_id",
+                )
             ))
             .bind::<Array<SqlUuid>, _>(subtrees.clone())
             .sql(&format!(") or {}", part("", "u.id = changes.resource_id")))
@@ -145,7 +148,7 @@ fn matching<'a>(filter: &'a AuditFilter, reach: &Reach) -> changes::BoxedQuery<'
                 )
             ))
             .bind::<Array<SqlUuid>, _>(subtrees)
-            .sql(")"),
+            .sql("))"),
         );
     }
     if let Some(types) = &filter.resource_type {

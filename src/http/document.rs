@@ -9,6 +9,7 @@ use utoipa::openapi::OpenApi;
 
 use super::answer::BASE;
 use super::problem::TYPES;
+use super::refusals;
 use crate::error::Code;
 
 /// The values of each enumeration and what they mean: the doc comments of its variants, which build.rs reads.
@@ -19,6 +20,18 @@ const REQUEST_ID: &str = "0190a000-0000-7000-8000-0000000000ff";
 
 /// The one POST that writes nothing, so that repeating it does no harm.
 const POST_WITHOUT_WRITING: &str = "check_scope";
+
+/// What is next where no path and no id leads on: from numbers to what they count, from who one is to what there is.
+const FOLLOWS: &[(&str, &str)] = &[
+    ("get_api_info", "get_me"),
+    ("get_me", "list_events"),
+    ("check_scope", "create_event"),
+    ("get_event_statistics", "list_events"),
+    ("get_exception_statistics", "list_exception_requests"),
+    ("get_venue_statistics", "list_venues"),
+    ("get_goal_statistics", "list_business_goals"),
+    ("list_webhook_deliveries", "redeliver_webhook"),
+];
 
 /// The tags in the order of the document; those that no operation has are left out.
 const TAGS: &[(&str, &str)] = &[
@@ -64,7 +77,6 @@ const TAGS: &[(&str, &str)] = &[
 /// What decides which problems an operation can answer.
 struct Traits {
     secured: bool,
-    writes: bool,
     idempotent: bool,
     has_path_parameter: bool,
     has_body: bool,
@@ -78,7 +90,7 @@ impl Traits {
             401 | 403 => self.secured,
             404 => self.has_path_parameter,
             408 | 413 | 415 => self.has_body,
-            409 => self.writes,
+            409 => self.idempotent,
             412 | 428 => self.has_precondition,
             422 => self.has_body || self.idempotent,
             _ => true,
@@ -162,7 +174,12 @@ pub fn complete(collected: OpenApi) -> Value {
         without_prefilled_parameters(operation);
         without_null_parameters(operation);
         complete_operation(operation, path, method, &document["components"]);
-        add_links(operation, path, method, &operations);
+        add_links(
+            operation,
+            (path, method),
+            &operations,
+            &document["components"],
+        );
     }
     document["paths"] = Value::Object(paths);
 
@@ -246,18 +263,15 @@ fn add_components(components: &mut Value) {
         .iter()
         .filter(|(status, ..)| is_in_catalogue(*status))
     {
-        let mut headers = json!({});
-        match status {
-            401 => headers["WWW-Authenticate"] = reference("headers", "WWW-Authenticate"),
-            429 | 503 => headers["Retry-After"] = reference("headers", "Retry-After"),
-            _ => {}
-        }
         components["responses"][component_name(*status)] =
-            problem_response(description, headers, |code| code.status() == *status);
+            problem_response(*status, description, &shared_codes(*status));
     }
-    let others = |code: Code| PROBLEMS.iter().all(|(status, ..)| *status != code.status());
-    components["responses"]["OtherProblem"] =
-        problem_response("Any other problem.", json!({}), others);
+    let others: Vec<Code> = Code::ALL
+        .iter()
+        .copied()
+        .filter(|code| PROBLEMS.iter().all(|(status, ..)| *status != code.status()))
+        .collect();
+    components["responses"]["OtherProblem"] = problem_response(0, "Any other problem.", &others);
 }
 
 fn is_in_catalogue(status: u16) -> bool {
@@ -314,16 +328,33 @@ fn fault_schema() -> Value {
     })
 }
 
+/// The codes of a status that any operation may answer which can answer that status.
+fn shared_codes(status: u16) -> Vec<Code> {
+    let by_operation = matches!(status, 403 | 404 | 409 | 422);
+    Code::ALL
+        .iter()
+        .copied()
+        .filter(|code| code.status() == status)
+        .filter(|code| !by_operation || refusals::SHARED.contains(code))
+        .collect()
+}
+
 /// A problem response with an example of each code that it can have.
-fn problem_response(
-    description: &str,
-    mut headers: Value,
-    answers: impl Fn(Code) -> bool,
-) -> Value {
-    headers["traceparent"] = reference("headers", "traceparent");
-    headers["X-Request-Id"] = reference("headers", "X-Request-Id");
-    let codes = Code::ALL.iter().filter(|code| answers(**code));
+fn problem_response(status: u16, description: &str, codes: &[Code]) -> Value {
+    let mut headers = json!({
+        "traceparent": reference("headers", "traceparent"),
+        "X-Request-Id": reference("headers", "X-Request-Id"),
+    });
+    match status {
+        401 => headers["WWW-Authenticate"] = reference("headers", "WWW-Authenticate"),
+        429 | 503 => headers["Retry-After"] = reference("headers", "Retry-After"),
+        409 if codes.contains(&Code::KeyInUse) => {
+            headers["Retry-After"] = reference("headers", "Retry-After")
+        }
+        _ => {}
+    }
     let examples: Map<String, Value> = codes
+        .iter()
         .map(|code| {
             (
                 code.as_str().to_owned(),
@@ -469,23 +500,14 @@ fn complete_operation(operation: &mut Value, path: &str, method: &str, component
     if operation["security"] == json!([{}]) {
         operation["security"] = json!([]);
     }
-    let has_header = |name: &str| {
-        operation["parameters"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .any(|parameter| parameter["name"] == json!(name))
-    };
-    let writes = method != "get" && operation["operationId"] != json!(POST_WITHOUT_WRITING);
     let traits = Traits {
         secured: operation
             .get("security")
             .is_none_or(|security| *security != json!([])),
-        writes,
-        idempotent: writes && method == "post",
+        idempotent: method == "post" && operation["operationId"] != json!(POST_WITHOUT_WRITING),
         has_path_parameter: path.contains('{'),
         has_body: operation.get("requestBody").is_some(),
-        has_precondition: has_header("If-Match"),
+        has_precondition: has_parameter(operation, "If-Match"),
     };
 
     let shared = ["traceparent"]
@@ -517,14 +539,33 @@ fn complete_operation(operation: &mut Value, path: &str, method: &str, component
         add_examples(content, components);
     }
 
+    let own: Vec<Code> =
+        refusals::own(operation["operationId"].as_str().unwrap_or_default()).collect();
     let responses = &mut operation["responses"];
-    for status in PROBLEMS
+    for (status, general) in PROBLEMS
         .iter()
-        .map(|(status, _)| *status)
-        .filter(|status| is_in_catalogue(*status))
+        .filter(|(status, _)| is_in_catalogue(*status))
     {
-        if traits.answers(status) || responses.get(status.to_string()).is_some() {
-            add_problem(&mut responses[status.to_string()], &component_name(status));
+        let own: Vec<Code> = own
+            .iter()
+            .copied()
+            .filter(|code| code.status() == *status)
+            .collect();
+        let status_text = status.to_string();
+        let written = responses.get(&status_text).cloned();
+        if !own.is_empty() {
+            let description = written.as_ref().and_then(|one| one["description"].as_str());
+            let shared = shared_codes(*status);
+            let shared = shared.into_iter().filter(|code| match code {
+                Code::KeyInUse | Code::KeyReused => traits.idempotent,
+                Code::NotFound => traits.has_path_parameter,
+                _ => true,
+            });
+            let codes: Vec<Code> = own.into_iter().chain(shared).collect();
+            responses[status_text] =
+                problem_response(*status, description.unwrap_or(general), &codes);
+        } else if traits.answers(*status) || written.is_some() {
+            add_problem(&mut responses[status_text], &component_name(*status));
         }
     }
     add_problem(&mut responses["default"], "OtherProblem");
@@ -617,53 +658,76 @@ fn example_of(schema: &Value, components: &Value) -> Option<Value> {
     }
 }
 
-/// Links an answer to the operations that go on from it: from what was created to reading it and its like,
-/// from one resource to changing it and to what lies below it.
+/// Links an answer to the operations that go on from it: from a resource to changing it and to what lies below it, from a list
+/// to one of its items, from an id to what has it, and from anything to what it lies below.
 fn add_links(
     operation: &mut Value,
-    path: &str,
-    method: &str,
+    (path, method): (&str, &str),
     operations: &[(String, String, Value)],
+    components: &Value,
 ) {
-    for (status, response) in operation["responses"].as_object_mut().into_iter().flatten() {
-        let schema = response
-            .pointer("/content/application~1json/schema/$ref")
-            .cloned();
+    let below = |whole: &str, part: &str| {
+        part.strip_prefix(whole)
+            .is_some_and(|rest| rest.starts_with('/'))
+    };
+    let id = operation["operationId"].clone();
+    let nearest_above = operations
+        .iter()
+        .filter(|(above, method, _)| method == "get" && below(above, path))
+        .map(|(above, ..)| above)
+        .max_by_key(|above| above.len())
+        .cloned();
+    let successes = operation["responses"].as_object_mut().into_iter().flatten();
+    for (status, response) in successes.filter(|(status, _)| status.starts_with('2')) {
+        let body = &response["content"]["application/json"]["schema"];
+        let item = &resolved(body, components)["properties"]["items"]["items"];
+        let shown = [("", body.clone()), ("items/0/", item.clone())];
         for (target_path, target_method, target) in operations {
-            let unknown: Vec<&str> = path_parameters(target_path)
-                .filter(|name| !path_parameters(path).any(|known| known == *name))
-                .collect();
-            let is_same_schema = schema.is_some()
-                && target.pointer("/responses/200/content/application~1json/schema/$ref")
-                    == schema.as_ref();
-            let reads_it = status == "201"
-                && target_method == "get"
-                && (target_path == path || (is_same_schema && unknown.len() <= 1));
-            let goes_on = matches!(method, "get" | "put")
-                && status.starts_with('2')
-                && path.ends_with('}')
-                && unknown.is_empty()
-                && (target_path.starts_with(&format!("{path}/"))
-                    || (target_path == path && target_method != method));
-            if !reads_it && !goes_on {
+            if (target_path.as_str(), target_method.as_str()) == (path, method) {
                 continue;
             }
+            let answered = target.pointer("/responses/200/content/application~1json/schema/$ref");
+            let told = |name: &str| {
+                if path_parameters(path).any(|known| known == name) {
+                    return Some(format!("$request.path.{name}"));
+                }
+                shown.iter().find_map(|(place, schema)| {
+                    let is_it = answered.is_some() && answered == schema.get("$ref")
+                        || target_path.starts_with(&format!("{path}/{{{name}}}"));
+                    let properties = &resolved(schema, components)["properties"];
+                    [(name, true), ("id", is_it)]
+                        .into_iter()
+                        .find(|(property, fits)| *fits && properties.get(*property).is_some())
+                        .map(|(property, _)| format!("$response.body#/{place}{property}"))
+                })
+            };
+            let told: Option<Vec<(&str, String)>> = path_parameters(target_path)
+                .map(|name| Some((name, told(name)?)))
+                .collect();
+            let Some(told) = told else { continue };
+            let from_body = told
+                .iter()
+                .filter(|(_, value)| value.starts_with("$response"))
+                .count();
 
-            let mut parameters = Map::new();
-            for name in path_parameters(target_path) {
-                let value = if unknown.contains(&name) {
-                    "$response.body#/id".to_owned()
-                } else {
-                    format!("$request.path.{name}")
-                };
-                parameters.insert(name.to_owned(), json!(value));
+            let goes_on = matches!(method, "get" | "put" | "patch")
+                && path.ends_with('}')
+                && (target_path == path || from_body == 0 && below(path, target_path));
+            let reads = target_method == "get"
+                && (status == "201" && target_path == path
+                    || target_path.ends_with('}') && from_body <= 1
+                    || nearest_above.as_ref() == Some(target_path));
+            let follows = FOLLOWS
+                .iter()
+                .any(|(first, then)| id == json!(first) && target["operationId"] == json!(then));
+            if !goes_on && !reads && !follows {
+                continue;
             }
-            if target["parameters"]
-                .as_array()
+            let mut parameters: Map<String, Value> = told
                 .into_iter()
-                .flatten()
-                .any(|parameter| parameter["name"] == json!("If-Match"))
-            {
+                .map(|(name, value)| (name.to_owned(), json!(value)))
+                .collect();
+            if goes_on && has_parameter(target, "If-Match") {
                 parameters.insert("If-Match".to_owned(), json!("$response.header.ETag"));
             }
             let id = target["operationId"].as_str().unwrap_or_default();
@@ -671,6 +735,14 @@ fn add_links(
             add(&mut response["links"], id, link);
         }
     }
+}
+
+/// Has the operation itself a parameter or header of this name?
+fn has_parameter(operation: &Value, name: &str) -> bool {
+    let parameters = operation["parameters"].as_array().into_iter().flatten();
+    parameters
+        .into_iter()
+        .any(|parameter| parameter["name"] == json!(name))
 }
 
 /// The names between braces.

@@ -8,6 +8,7 @@ use std::fmt;
 
 use super::call::pointer;
 use crate::error::{Code, Error};
+use crate::rules::calendar;
 
 const DUPLICATE: &str = "duplicate key";
 
@@ -65,7 +66,7 @@ pub fn moment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DateTime<Utc
     DateTime::<Utc>::deserialize(deserializer).map(|at| at.trunc_subsecs(6))
 }
 
-/// A date-time with offset (RFC 3339) between 1900 and 2199, to the nanosecond at most, without leap seconds.
+/// A date-time with offset (RFC 3339) between 1900 and 2199, in Stockholm too, to the nanosecond at most, without leap seconds.
 pub fn is_date_time(text: &str) -> bool {
     let fraction = text.split_once('.').map_or(0, |(_, rest)| {
         rest.bytes().take_while(u8::is_ascii_digit).count()
@@ -74,8 +75,10 @@ pub fn is_date_time(text: &str) -> bool {
         && text.as_bytes().get(10) == Some(&b'T')
         && text.get(17..19) != Some("60")
         && fraction <= 9
-        && DateTime::parse_from_rfc3339(text)
-            .is_ok_and(|at| in_range(at.year()) && in_range(at.to_utc().year()))
+        && DateTime::parse_from_rfc3339(text).is_ok_and(|at| {
+            let day = calendar::stockholm_date(at.to_utc());
+            in_range(at.year()) && in_range(at.to_utc().year()) && in_range(day.year())
+        })
 }
 
 fn in_range(year: i32) -> bool {

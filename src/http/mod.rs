@@ -19,6 +19,7 @@ pub mod paging;
 pub mod parameters;
 pub mod patch;
 pub mod problem;
+pub mod refusals;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
@@ -117,6 +118,9 @@ fn operations(config: &mut ServiceConfig) {
         .configure(webhooks::handlers::configure);
 }
 
+/// The document as Swagger UI reads it.
+const PAGE_DOCUMENT: &str = "/docs/openapi.json";
+
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
     let (_, collected) = App::new()
         .into_utoipa_app()
@@ -140,12 +144,15 @@ pub fn serve(service: Service, listener: TcpListener, workers: usize) -> std::io
     let connections = service.connections.clone();
     let each = connections.for_each_of(workers);
     let served_document = document::with_server(document(), &service.public_url).to_string();
+    // the page asks where it was opened, by whatever name
+    let page_document = document::with_server(document(), "").to_string();
     actix_web::rt::spawn(service.references.clone().keep(service.background.clone()));
     let uses = service.verifier.uses.clone();
     actix_web::rt::spawn(uses.write_regularly(service.background.clone()));
     actix_web::rt::spawn(service.limits.clone().forget_regularly());
     let server = HttpServer::new(move || {
         let document_text = web::Bytes::from(served_document.clone());
+        let page_text = web::Bytes::from(page_document.clone());
         App::new()
             .app_data(web::Data::new(service.db.clone()))
             .app_data(web::Data::new(service.clone()))
@@ -168,9 +175,20 @@ pub fn serve(service: Service, listener: TcpListener, workers: usize) -> std::io
                 calendar_feeds::handlers::CALENDAR_PATTERN,
                 web::get().to(calendar_feeds::handlers::read_calendar),
             )
+            .route(
+                PAGE_DOCUMENT,
+                web::get().to(move || {
+                    let text = page_text.clone();
+                    async move {
+                        HttpResponse::Ok()
+                            .content_type("application/json")
+                            .body(text)
+                    }
+                }),
+            )
             .service(
                 utoipa_swagger_ui::SwaggerUi::new("/docs/{_:.*}").config(
-                    utoipa_swagger_ui::Config::from(format!("{BASE}/openapi.json"))
+                    utoipa_swagger_ui::Config::from(PAGE_DOCUMENT)
                         .persist_authorization(true)
                         .try_it_out_enabled(true),
                 ),

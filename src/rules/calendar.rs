@@ -9,6 +9,9 @@ use std::ops::RangeInclusive;
 use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, TimeDelta, TimeZone, Utc};
 use chrono_tz::Europe::Stockholm;
 
+/// The last day that there is here: dates lie between 1900 and 2199.
+pub const LAST_DAY: NaiveDate = NaiveDate::from_ymd_opt(2199, 12, 31).expect("a day");
+
 /// The date in Stockholm at this moment.
 pub fn stockholm_date(moment: DateTime<Utc>) -> NaiveDate {
     moment.with_timezone(&Stockholm).date_naive()

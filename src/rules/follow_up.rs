@@ -8,6 +8,8 @@ use chrono::{Days, NaiveDate};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::calendar;
+
 /// What a follow-up looks at: Kirkpatrick's four levels, lowest first (R20).
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
@@ -138,9 +140,9 @@ pub fn may_cancel(
 pub struct DueBeforeEvent;
 
 /// The due date of a follow-up planned without one: so many days (`followUpDueDays`) after the
-/// event's last date. The guideline sets no deadline (R32).
+/// event's last date, and no later than the last day that there is here. The guideline sets no deadline (R32).
 pub fn default_due_date(last_day: NaiveDate, due_days: u32) -> NaiveDate {
-    later(last_day, due_days)
+    later(last_day, due_days).min(calendar::LAST_DAY)
 }
 
 /// An effect can be followed up on the event's last date at the earliest.
@@ -254,7 +256,7 @@ mod tests {
     fn a_follow_up_without_a_date_is_due_so_many_days_after_the_last_day() {
         assert_eq!(default_due_date(date("2026-10-12"), 90), date("2027-01-10"));
         assert_eq!(default_due_date(date("2026-10-12"), 0), date("2026-10-12"));
-        assert_eq!(default_due_date(NaiveDate::MAX, 1), NaiveDate::MAX);
+        assert_eq!(default_due_date(date("2199-12-25"), 90), calendar::LAST_DAY);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use kompetens::db::local::{LocalCluster, Settings};
 use kompetens::db::{Db, migrations};
 use kompetens::http::connections::Connections;
 use kompetens::http::operations::{self, Operations};
-use kompetens::http::{self, Clock, Service};
+use kompetens::http::{self, Clock, Service, document};
 use kompetens::identity::Identity;
 use kompetens::identity::providers::{Provider, Settings as ProviderSettings};
 use kompetens::identity::tokens::{Issuer, LOCAL_AUDIENCE, LOCAL_ISSUER, Verifier};
@@ -25,6 +25,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 use uuid::Uuid;
+
+use crate::profile::resolved;
 
 /// The cluster of this run and its migrated template; stopped when the program ends, by its death signal.
 static CLUSTER: LazyLock<LocalCluster> = LazyLock::new(|| {
@@ -422,12 +424,14 @@ impl TestApp {
             .collect();
         let text = response.body_mut().read_to_string()?;
         let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Ok(Reply {
+        let reply = Reply {
             status: response.status().as_u16(),
             headers,
             body,
             text,
-        })
+        };
+        expect_documented(method, path, &reply);
+        Ok(reply)
     }
 
     pub fn get(&self, caller: &Caller, path: &str) -> Reply {
@@ -506,6 +510,42 @@ impl TestApp {
         .get_result(&mut self.database())
         .unwrap_or_else(|error| panic!("{sql}: {error}"))
     }
+}
+
+/// A problem has a code that the document names for the operation; so every test of a refusal tests the document too.
+fn expect_documented(method: &str, path: &str, reply: &Reply) {
+    let Some(code) = reply.body["code"].as_str().filter(|_| reply.status >= 400) else {
+        return;
+    };
+    let method = if method == "HEAD" { "GET" } else { method };
+    let path = path.split('?').next().unwrap_or_default();
+    let fits = |template: &str| {
+        let mut given = path.split('/');
+        template.split('/').all(|segment| {
+            given
+                .next()
+                .is_some_and(|given| segment.starts_with('{') || segment == given)
+        }) && given.next().is_none()
+    };
+    let paths = document()["paths"].as_object().expect("paths");
+    let operation = paths
+        .iter()
+        .filter(|(template, _)| fits(template))
+        .min_by_key(|(template, _)| template.matches('{').count())
+        .and_then(|(_, item)| item.get(method.to_lowercase()));
+    let Some(operation) = operation else { return };
+    let responses = &operation["responses"];
+    let response = match &responses[reply.status.to_string()] {
+        Value::Null => &responses["default"],
+        response => response,
+    };
+    let response = resolved(document(), response);
+    let documented = &response["content"]["application/problem+json"]["examples"];
+    assert!(
+        documented.get(code).is_some(),
+        "{method} {path} answers {} {code}, which the document does not name there",
+        reply.status
+    );
 }
 
 /// A new database with the schema and the built-in guideline version.

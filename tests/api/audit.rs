@@ -459,6 +459,20 @@ fn office_holders_see_what_concerns_their_units_and_others_are_refused() {
             && !head.contains(&hedemora.care)
             && !head.contains(&hedemora.municipality)
     );
+    // filters narrow what they may see, and pages go on
+    let office_holder = app.employee("person-head");
+    let by_page = walk(app, &office_holder, "/audit-entries?limit=2");
+    assert_eq!(by_page.len(), head.len());
+    for filter in [
+        format!("eventId={others}"),
+        format!("resourceId={others}"),
+        "actor=nobody".to_owned(),
+        "operation=delete".to_owned(),
+        "to=1950-01-01".to_owned(),
+    ] {
+        let found = walk(app, &office_holder, &format!("/audit-entries?{filter}"));
+        assert!(found.is_empty(), "{filter}: {found:?}");
+    }
     for role in [Role::Archivist, Role::Auditor] {
         let all = seen(&app.person("person-reader", &[role], &[]));
         assert!(all.contains(&own) && all.contains(&others) && all.len() > head.len());

@@ -368,6 +368,40 @@ fn the_planner_of_the_first_event_and_the_department_head_see_what_they_should()
         .expect_problem(404, "not-found");
 }
 
+#[test]
+fn every_report_can_be_grouped_by_each_of_its_groupings_also_where_a_goal_is_not_applicable() {
+    let (app, hr) = demo();
+    let draft = format!("/events/{}", id("1002"));
+    app.put(
+        &hr,
+        &format!("{draft}/planning-answers/guidelineGoals"),
+        &json!({"notApplicable": {"reason": "Inget mål berörs."}}),
+    )
+    .expect(201);
+    let follow_up =
+        json!({"level": "behaviour", "method": "survey", "responsiblePerson": "person-0003"});
+    app.post(&hr, &format!("{draft}/follow-ups"), &follow_up)
+        .expect(201);
+    let mut tried = 0;
+    for (path, item) in document()["paths"].as_object().expect("paths") {
+        let parameters = item["get"]["parameters"].as_array().into_iter().flatten();
+        for parameter in parameters.filter(|parameter| parameter["name"] == "groupBy") {
+            let schema = resolved(document(), &parameter["schema"]);
+            let values = [schema, resolved(document(), &schema["items"])]
+                .into_iter()
+                .find_map(|schema| schema["enum"].as_array())
+                .expect("an enumeration");
+            for value in values {
+                let group_by = value.as_str().expect("a text");
+                app.get(&hr, &format!("{path}?groupBy={group_by}"))
+                    .expect(200);
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried >= 30, "{tried}");
+}
+
 /// What of an answer is not as the document describes it: its status, its media type, its body.
 fn undocumented(method: &str, template: &str, reply: &Reply) -> Vec<String> {
     let operation = &document()["paths"][template][method];

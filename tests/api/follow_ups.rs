@@ -620,3 +620,28 @@ fn call_of_hr() -> Call {
     let now = "2026-10-06T08:00:00Z".parse().expect("a moment");
     Call::new(Actor::Person(identity), now, &Uuid::now_v7().to_string())
 }
+
+#[test]
+fn a_default_due_date_is_never_later_than_the_last_day_there_is() {
+    let hedemora = Hedemora::new();
+    let app = &hedemora.app;
+    let mut late = hedemora.planning_day(&hedemora.town_hall);
+    late["occasions"] = json!([{"startsAt": "2199-12-25T08:00:00Z", "endsAt": "2199-12-25T15:00:00Z", "place": "undecided"}]);
+    let event = app
+        .post(&hedemora.planner, "/events", &late)
+        .expect(201)
+        .id();
+    let follow_up =
+        json!({"level": "behaviour", "method": "survey", "responsiblePerson": "person-planner"});
+    let planned = app
+        .post(
+            &hedemora.planner,
+            &format!("/events/{event}/follow-ups"),
+            &follow_up,
+        )
+        .expect(201);
+    assert_eq!(planned.body["dueDate"], "2199-12-31");
+    late["occasions"][0]["endsAt"] = json!("2199-12-31T23:30:00Z");
+    app.post(&hedemora.planner, "/events", &late)
+        .expect_problem(422, "invalid-body");
+}

@@ -320,7 +320,12 @@ fn every_path_says_what_it_allows_and_answers_head_as_get() {
             assert_eq!(head.text, "");
         }
     }
-    for page in ["", "/docs/", "/kompetens/v1/openapi.json"] {
+    for page in [
+        "",
+        "/docs/",
+        "/docs/openapi.json",
+        "/kompetens/v1/openapi.json",
+    ] {
         let page = format!("http://{}{page}", app.address);
         let refused = app
             .send(&NOBODY, "POST", &page, &[], Some("{}"))

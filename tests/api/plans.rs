@@ -125,7 +125,13 @@ fn no_list_reads_a_growing_table_from_end_to_end() {
     let mut faults = Vec::new();
     let mut check = |caller: &Caller, path: &str| {
         let log = Log::now();
-        let reply = app.get(caller, path);
+        // explaining it all beside other tests, it may take longer than a request is given
+        let mut reply = app.get(caller, path);
+        for _ in 0..5 {
+            if reply.status == 503 {
+                reply = app.get(caller, path);
+            }
+        }
         assert_eq!(reply.status, 200, "{path}: {}", reply.text);
         let plans = log.plans();
         assert!(!plans.is_empty(), "{path} was not explained");

@@ -302,10 +302,10 @@ fn signatures(asked: &Asked<'_>, group_by: SummaryGroupBy) -> Option<Signatures>
         let goals = goals(kind);
         Signatures {
             of_each: format!(
-                "select jsonb_agg(a.answer -> 'goalIds') as signature from {goals} where a.event_id = l.event_id"
+                "select jsonb_agg(a.answer -> 'goalIds') as signature from {goals} where a.event_id = l.event_id and a.answer ? 'goalIds'"
             ),
             of_all: format!(
-                "select a.event_id, jsonb_agg(a.answer -> 'goalIds') as signature from {goals} group by a.event_id"
+                "select a.event_id, jsonb_agg(a.answer -> 'goalIds') as signature from {goals} where a.answer ? 'goalIds' group by a.event_id"
             ),
             keys: format!(
                 "select distinct {key} as key from jsonb_array_elements(signature) answer cross join jsonb_array_elements_text(answer) goal"
