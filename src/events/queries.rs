@@ -74,51 +74,43 @@ pub fn list(
     let total = paging.total(|| matching(filter, planning, now).count().get_result(conn))?;
     let query = matching(filter, planning, now).select(event_details::id);
     let descending = filter.sort.is_descending();
-    let events = match filter.sort {
-        EventSort::FirstStart | EventSort::FirstStartDescending => EventsOf::these(window!(
+    let ids = match filter.sort {
+        EventSort::FirstStart | EventSort::FirstStartDescending => window!(
             query,
             paging,
             descending,
             event_details::first_start,
             event_details::id,
             DateTime<Utc>
-        ))
-        .load(conn)?,
-        EventSort::Title | EventSort::TitleDescending => EventsOf::these(window!(
+        ),
+        EventSort::Title | EventSort::TitleDescending => window!(
             query,
             paging,
             descending,
             event_details::title,
             event_details::id,
             String
-        ))
-        .load(conn)?,
-        EventSort::UpdatedAt | EventSort::UpdatedAtDescending => EventsOf::these(window!(
+        ),
+        EventSort::UpdatedAt | EventSort::UpdatedAtDescending => window!(
             query,
             paging,
             descending,
             event_details::updated_at,
             event_details::id,
             DateTime<Utc>
-        ))
-        .load(conn)?,
+        ),
     };
-    Ok((events, total))
+    let page = EventsOf {
+        ids,
+        selection: Event::as_select(),
+    };
+    Ok((page.load(conn)?, total))
 }
 
 /// The events whose ids a query selects, in its order: one statement, of which only the query for the ids is planned each time.
 struct EventsOf<Q> {
     ids: Q,
     selection: AsSelect<Event, Pg>,
-}
-
-impl<Q> EventsOf<Q> {
-    fn these(ids: Q) -> EventsOf<Q> {
-        EventsOf {
-            ids,
-            selection: Event::as_select(),
-        }
-    }
 }
 
 impl<Q> QueryId for EventsOf<Q> {

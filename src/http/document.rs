@@ -96,6 +96,15 @@ impl Traits {
             _ => true,
         }
     }
+
+    /// Can it answer this code of those that many share?
+    fn shares(&self, code: Code) -> bool {
+        match code {
+            Code::KeyInUse | Code::KeyReused => self.idempotent,
+            Code::NotFound => self.has_path_parameter,
+            _ => true,
+        }
+    }
 }
 
 /// The problems that are described one by one; those of them that the catalogue knows are documented.
@@ -264,14 +273,14 @@ fn add_components(components: &mut Value) {
         .filter(|(status, ..)| is_in_catalogue(*status))
     {
         components["responses"][component_name(*status)] =
-            problem_response(*status, description, &shared_codes(*status));
+            problem_response(description, &refusals::shared(*status).collect::<Vec<_>>());
     }
     let others: Vec<Code> = Code::ALL
         .iter()
         .copied()
         .filter(|code| PROBLEMS.iter().all(|(status, ..)| *status != code.status()))
         .collect();
-    components["responses"]["OtherProblem"] = problem_response(0, "Any other problem.", &others);
+    components["responses"]["OtherProblem"] = problem_response("Any other problem.", &others);
 }
 
 fn is_in_catalogue(status: u16) -> bool {
@@ -328,30 +337,20 @@ fn fault_schema() -> Value {
     })
 }
 
-/// The codes of a status that any operation may answer which can answer that status.
-fn shared_codes(status: u16) -> Vec<Code> {
-    let by_operation = matches!(status, 403 | 404 | 409 | 422);
-    Code::ALL
-        .iter()
-        .copied()
-        .filter(|code| code.status() == status)
-        .filter(|code| !by_operation || refusals::SHARED.contains(code))
-        .collect()
-}
-
 /// A problem response with an example of each code that it can have.
-fn problem_response(status: u16, description: &str, codes: &[Code]) -> Value {
+fn problem_response(description: &str, codes: &[Code]) -> Value {
     let mut headers = json!({
         "traceparent": reference("headers", "traceparent"),
         "X-Request-Id": reference("headers", "X-Request-Id"),
     });
-    match status {
-        401 => headers["WWW-Authenticate"] = reference("headers", "WWW-Authenticate"),
-        429 | 503 => headers["Retry-After"] = reference("headers", "Retry-After"),
-        409 if codes.contains(&Code::KeyInUse) => {
-            headers["Retry-After"] = reference("headers", "Retry-After")
+    for code in codes {
+        match (code, code.status()) {
+            (_, 401) => headers["WWW-Authenticate"] = reference("headers", "WWW-Authenticate"),
+            (Code::KeyInUse, _) | (_, 429 | 503) => {
+                headers["Retry-After"] = reference("headers", "Retry-After")
+            }
+            _ => {}
         }
-        _ => {}
     }
     let examples: Map<String, Value> = codes
         .iter()
@@ -539,8 +538,7 @@ fn complete_operation(operation: &mut Value, path: &str, method: &str, component
         add_examples(content, components);
     }
 
-    let own: Vec<Code> =
-        refusals::own(operation["operationId"].as_str().unwrap_or_default()).collect();
+    let own = refusals::own(operation["operationId"].as_str().unwrap_or_default());
     let responses = &mut operation["responses"];
     for (status, general) in PROBLEMS
         .iter()
@@ -555,15 +553,9 @@ fn complete_operation(operation: &mut Value, path: &str, method: &str, component
         let written = responses.get(&status_text).cloned();
         if !own.is_empty() {
             let description = written.as_ref().and_then(|one| one["description"].as_str());
-            let shared = shared_codes(*status);
-            let shared = shared.into_iter().filter(|code| match code {
-                Code::KeyInUse | Code::KeyReused => traits.idempotent,
-                Code::NotFound => traits.has_path_parameter,
-                _ => true,
-            });
+            let shared = refusals::shared(*status).filter(|code| traits.shares(*code));
             let codes: Vec<Code> = own.into_iter().chain(shared).collect();
-            responses[status_text] =
-                problem_response(*status, description.unwrap_or(general), &codes);
+            responses[status_text] = problem_response(description.unwrap_or(general), &codes);
         } else if traits.answers(*status) || written.is_some() {
             add_problem(&mut responses[status_text], &component_name(*status));
         }
@@ -739,10 +731,8 @@ fn add_links(
 
 /// Has the operation itself a parameter or header of this name?
 fn has_parameter(operation: &Value, name: &str) -> bool {
-    let parameters = operation["parameters"].as_array().into_iter().flatten();
-    parameters
-        .into_iter()
-        .any(|parameter| parameter["name"] == json!(name))
+    let mut parameters = operation["parameters"].as_array().into_iter().flatten();
+    parameters.any(|parameter| parameter["name"] == json!(name))
 }
 
 /// The names between braces.

@@ -81,8 +81,9 @@ pub fn is_date_time(text: &str) -> bool {
         })
 }
 
-fn in_range(year: i32) -> bool {
-    (1900..2200).contains(&year)
+/// Is it a year that dates may lie in?
+pub fn in_range(year: i32) -> bool {
+    (1900..=calendar::LAST_DAY.year()).contains(&year)
 }
 
 /// A JSON value whose objects hold each key once.

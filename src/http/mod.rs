@@ -118,8 +118,12 @@ fn operations(config: &mut ServiceConfig) {
         .configure(webhooks::handlers::configure);
 }
 
-/// The document as Swagger UI reads it.
+/// The document as Swagger UI reads it: it asks where its page was opened, by whatever name.
 const PAGE_DOCUMENT: &str = "/docs/openapi.json";
+
+/// Made when the page is opened first.
+static PAGE_DOCUMENT_TEXT: LazyLock<web::Bytes> =
+    LazyLock::new(|| document::with_server(document(), "").to_string().into());
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
     let (_, collected) = App::new()
@@ -144,15 +148,12 @@ pub fn serve(service: Service, listener: TcpListener, workers: usize) -> std::io
     let connections = service.connections.clone();
     let each = connections.for_each_of(workers);
     let served_document = document::with_server(document(), &service.public_url).to_string();
-    // the page asks where it was opened, by whatever name
-    let page_document = document::with_server(document(), "").to_string();
     actix_web::rt::spawn(service.references.clone().keep(service.background.clone()));
     let uses = service.verifier.uses.clone();
     actix_web::rt::spawn(uses.write_regularly(service.background.clone()));
     actix_web::rt::spawn(service.limits.clone().forget_regularly());
     let server = HttpServer::new(move || {
         let document_text = web::Bytes::from(served_document.clone());
-        let page_text = web::Bytes::from(page_document.clone());
         App::new()
             .app_data(web::Data::new(service.db.clone()))
             .app_data(web::Data::new(service.clone()))
@@ -164,11 +165,7 @@ pub fn serve(service: Service, listener: TcpListener, workers: usize) -> std::io
                 &format!("{BASE}/openapi.json"),
                 web::get().to(move || {
                     let text = document_text.clone();
-                    async move {
-                        HttpResponse::Ok()
-                            .content_type("application/json")
-                            .body(text)
-                    }
+                    async move { served(text) }
                 }),
             )
             .route(
@@ -177,14 +174,7 @@ pub fn serve(service: Service, listener: TcpListener, workers: usize) -> std::io
             )
             .route(
                 PAGE_DOCUMENT,
-                web::get().to(move || {
-                    let text = page_text.clone();
-                    async move {
-                        HttpResponse::Ok()
-                            .content_type("application/json")
-                            .body(text)
-                    }
-                }),
+                web::get().to(async || served(PAGE_DOCUMENT_TEXT.clone())),
             )
             .service(
                 utoipa_swagger_ui::SwaggerUi::new("/docs/{_:.*}").config(
@@ -373,6 +363,13 @@ fn name(headers: &mut header::HeaderMap, context: &Context, trace: &str) {
     if let Ok(value) = header::HeaderValue::from_str(trace) {
         headers.insert(header::HeaderName::from_static("traceparent"), value);
     }
+}
+
+/// A document as it is served.
+fn served(document: web::Bytes) -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type("application/json")
+        .body(document)
 }
 
 /// Swagger UI and the document, which are not in the document.

@@ -14,6 +14,7 @@ use utoipa::IntoParams;
 use uuid::Uuid;
 
 use super::call::Admitted;
+use super::json_text;
 use crate::error::{At, Code, Error};
 use crate::guideline::Text;
 
@@ -257,8 +258,7 @@ fn can_be_a_row(key: &dyn Any) -> bool {
         .map(DateTime::date_naive);
     let text = key.downcast_ref::<String>();
     let year = date.or(moment).map(|day| day.year());
-    year.is_none_or(|year| (1900..2200).contains(&year))
-        && text.is_none_or(|text| !text.contains('\0'))
+    year.is_none_or(json_text::in_range) && text.is_none_or(|text| !text.contains('\0'))
 }
 
 fn fingerprint(path: &str, filters: &str, cursor: &Cursor) -> String {

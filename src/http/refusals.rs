@@ -4,7 +4,7 @@
 use crate::error::Code::{self, *};
 
 /// The codes that any operation can answer which asks for a token, has an id in its path, is repeatable or takes a body.
-pub const SHARED: &[Code] = &[
+const SHARED: &[Code] = &[
     Forbidden,
     NotFound,
     KeyInUse,
@@ -16,14 +16,6 @@ pub const SHARED: &[Code] = &[
 /// Those of single operations, by operation id.
 #[rustfmt::skip]
 const OWN: &[(&str, &[Code])] = &[
-    // a replace needs no If-Match, but obeys one
-    ("put_external_unit", &[StaleRevision]),
-    ("put_external_person", &[StaleRevision]),
-    ("put_external_office_appointment", &[StaleRevision]),
-    ("put_external_business_goal", &[StaleRevision]),
-    ("put_external_venue", &[StaleRevision]),
-    ("put_external_supplier_contract", &[StaleRevision]),
-    ("put_external_event", &[StaleRevision]),
     ("check_scope", &[UnknownUnit]),
     ("create_guideline_version", &[UnknownUnit]),
     // integrations
@@ -36,33 +28,30 @@ const OWN: &[(&str, &[Code])] = &[
     ("rotate_webhook_secret", &[SecretAlreadyShown]),
     ("create_calendar_feed", &[SecretAlreadyShown, UnknownPerson, UnknownUnit]),
     // organisation
-    ("create_unit", NEW_UNIT),
-    ("change_unit", CHANGED_UNIT),
-    ("put_external_unit", NEW_UNIT),
-    ("put_external_unit", CHANGED_UNIT),
-    ("create_person", NEW_PERSON),
-    ("change_person", CHANGED_PERSON),
-    ("put_external_person", NEW_PERSON),
-    ("put_external_person", CHANGED_PERSON),
-    ("create_office_appointment", NEW_APPOINTMENT),
-    ("change_office_appointment", CHANGED_APPOINTMENT),
-    ("put_external_office_appointment", NEW_APPOINTMENT),
-    ("put_external_office_appointment", CHANGED_APPOINTMENT),
-    ("create_business_goal", NEW_GOAL),
-    ("change_business_goal", NEW_GOAL),
-    ("put_external_business_goal", NEW_GOAL),
-    ("create_venue", NEW_VENUE),
-    ("change_venue", CHANGED_VENUE),
-    ("put_external_venue", NEW_VENUE),
-    ("put_external_venue", CHANGED_VENUE),
+    ("create_unit", &[InvalidPeriod, UnitMisplaced, OutsideValidity, UnknownUnit]),
+    ("change_unit", &[StillInUse, ImmutableField, InvalidPeriod, OutsideValidity, UnknownUnit]),
+    ("create_person", &[AlreadyExists, InvalidPeriod, UnknownUnit]),
+    ("change_person", &[StillInUse, ImmutableField, InvalidPeriod, UnknownUnit]),
+    (
+        "create_office_appointment",
+        &[OfficeTaken, InvalidPeriod, OfficeMisplaced, OutsideValidity, UnknownPerson, UnknownUnit],
+    ),
+    ("change_office_appointment", &[OfficeTaken, StillInUse, ImmutableField, InvalidPeriod, OutsideValidity]),
+    ("create_business_goal", &[InvalidPeriod, UnknownUnit]),
+    ("change_business_goal", &[InvalidPeriod, UnknownUnit]),
+    ("create_venue", &[InvalidPeriod, UnknownUnit]),
+    ("change_venue", &[StillInUse, InvalidPeriod, UnknownUnit]),
     ("create_supplier_contract", &[InvalidPeriod]),
     ("change_supplier_contract", &[InvalidPeriod]),
-    ("put_external_supplier_contract", &[InvalidPeriod]),
     // events and their planning
-    ("create_event", NEW_EVENT),
-    ("change_event", CHANGED_EVENT),
-    ("put_external_event", NEW_EVENT),
-    ("put_external_event", CHANGED_EVENT),
+    (
+        "create_event",
+        &[NoGuideline, OutsideGuideline, UnitNotCovered, UnknownUnit, UnknownPerson, UnknownVenue, UnknownOccasion],
+    ),
+    (
+        "change_event",
+        &[NotEditableInStatus, OutsideGuideline, UnitNotCovered, UnknownUnit, UnknownPerson, UnknownVenue, UnknownOccasion],
+    ),
     (
         "change_event_status",
         &[StatusChangeNotAllowed, TooLate, NotCompliant, NotEnded, FollowUpsOpen, UnitNotCovered, UnknownUnit],
@@ -100,58 +89,33 @@ const OWN: &[(&str, &[Code])] = &[
     ("void_follow_up_entry", &[AlreadyVoided, EventClosed]),
 ];
 
-const NEW_UNIT: &[Code] = &[InvalidPeriod, UnitMisplaced, OutsideValidity, UnknownUnit];
-const CHANGED_UNIT: &[Code] = &[
-    StillInUse,
-    ImmutableField,
-    InvalidPeriod,
-    OutsideValidity,
-    UnknownUnit,
-];
-const NEW_PERSON: &[Code] = &[AlreadyExists, InvalidPeriod, UnknownUnit];
-const CHANGED_PERSON: &[Code] = &[StillInUse, ImmutableField, InvalidPeriod, UnknownUnit];
-const NEW_APPOINTMENT: &[Code] = &[
-    OfficeTaken,
-    InvalidPeriod,
-    OfficeMisplaced,
-    OutsideValidity,
-    UnknownPerson,
-    UnknownUnit,
-];
-const CHANGED_APPOINTMENT: &[Code] = &[
-    OfficeTaken,
-    StillInUse,
-    ImmutableField,
-    InvalidPeriod,
-    OutsideValidity,
-];
-const NEW_GOAL: &[Code] = &[InvalidPeriod, UnknownUnit];
-const NEW_VENUE: &[Code] = &[InvalidPeriod, UnknownUnit];
-const CHANGED_VENUE: &[Code] = &[StillInUse, InvalidPeriod, UnknownUnit];
-const NEW_EVENT: &[Code] = &[
-    NoGuideline,
-    OutsideGuideline,
-    UnitNotCovered,
-    UnknownUnit,
-    UnknownPerson,
-    UnknownVenue,
-    UnknownOccasion,
-];
-const CHANGED_EVENT: &[Code] = &[
-    NotEditableInStatus,
-    OutsideGuideline,
-    UnitNotCovered,
-    UnknownUnit,
-    UnknownPerson,
-    UnknownVenue,
-    UnknownOccasion,
-];
+/// The statuses whose codes are told by operation.
+const BY_OPERATION: [u16; 4] = [403, 404, 409, 422];
 
-/// The codes that this operation has of its own.
-pub fn own(operation_id: &str) -> impl Iterator<Item = Code> {
-    OWN.iter()
-        .filter(move |(id, _)| *id == operation_id)
-        .flat_map(|(_, codes)| codes.iter().copied())
+/// The codes of a status that any operation may answer which can answer that status.
+pub fn shared(status: u16) -> impl Iterator<Item = Code> {
+    let of_status = Code::ALL
+        .iter()
+        .copied()
+        .filter(move |code| code.status() == status);
+    of_status.filter(move |code| !BY_OPERATION.contains(&status) || SHARED.contains(code))
+}
+
+/// The codes that this operation has of its own. A PUT by external id creates or changes; it needs no If-Match, but obeys one.
+pub fn own(operation_id: &str) -> Vec<Code> {
+    let of = |id: &str| {
+        let found = OWN.iter().find(|(known, _)| *known == id);
+        found.map_or(&[][..], |(_, codes)| codes)
+    };
+    match operation_id.strip_prefix("put_external_") {
+        Some(resource) => [
+            &[StaleRevision][..],
+            of(&format!("create_{resource}")),
+            of(&format!("change_{resource}")),
+        ]
+        .concat(),
+        None => of(operation_id).to_vec(),
+    }
 }
 
 #[cfg(test)]
@@ -170,7 +134,7 @@ mod tests {
         for (id, _) in OWN {
             assert!(ids.contains(id), "{id} is no operation");
         }
-        let of_operations = |code: &&Code| matches!(code.status(), 403 | 404 | 409 | 422);
+        let of_operations = |code: &&Code| BY_OPERATION.contains(&code.status());
         for code in Code::ALL.iter().filter(of_operations) {
             let own = OWN.iter().any(|(_, codes)| codes.contains(code));
             assert!(

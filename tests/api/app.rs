@@ -534,18 +534,23 @@ fn expect_documented(method: &str, path: &str, reply: &Reply) {
         .min_by_key(|(template, _)| template.matches('{').count())
         .and_then(|(_, item)| item.get(method.to_lowercase()));
     let Some(operation) = operation else { return };
-    let responses = &operation["responses"];
-    let response = match &responses[reply.status.to_string()] {
-        Value::Null => &responses["default"],
-        response => response,
-    };
-    let response = resolved(document(), response);
-    let documented = &response["content"]["application/problem+json"]["examples"];
+    let documented =
+        &response_of(operation, reply.status)["content"]["application/problem+json"]["examples"];
     assert!(
         documented.get(code).is_some(),
         "{method} {path} answers {} {code}, which the document does not name there",
         reply.status
     );
+}
+
+/// What the document says of an operation's answer with this status.
+pub fn response_of(operation: &'static Value, status: u16) -> &'static Value {
+    let responses = &operation["responses"];
+    let response = match &responses[status.to_string()] {
+        Value::Null => &responses["default"],
+        response => response,
+    };
+    resolved(document(), response)
 }
 
 /// A new database with the schema and the built-in guideline version.

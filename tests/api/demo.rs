@@ -1,6 +1,6 @@
 //! The demo data: loaded once, through the use cases, as a history that the service can tell.
 
-use crate::app::{Caller, Reply, TestApp, fresh_database, service_url};
+use crate::app::{Caller, Reply, TestApp, fresh_database, response_of, service_url};
 use crate::profile::{resolved, validator};
 use chrono::{DateTime, Duration, Utc};
 use diesel::prelude::*;
@@ -404,13 +404,7 @@ fn every_report_can_be_grouped_by_each_of_its_groupings_also_where_a_goal_is_not
 
 /// What of an answer is not as the document describes it: its status, its media type, its body.
 fn undocumented(method: &str, template: &str, reply: &Reply) -> Vec<String> {
-    let operation = &document()["paths"][template][method];
-    let response = &operation["responses"][reply.status.to_string()];
-    let response = match response {
-        Value::Null => &operation["responses"]["default"],
-        documented => documented,
-    };
-    let response = resolved(document(), response);
+    let response = response_of(&document()["paths"][template][method], reply.status);
     let media_type = reply.header("content-type").unwrap_or_default();
     let Some(media) = response["content"].get(media_type) else {
         return vec![format!("{} {media_type:?} is not documented", reply.status)];
