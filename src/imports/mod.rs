@@ -193,7 +193,7 @@ pub struct ImportFault {
 }
 
 /// One line: a write by external id.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ImportLine {
     /// Which resource it is.
@@ -296,12 +296,14 @@ impl Importer {
 }
 
 /// A line as it is stored: its result, or what is still to be done.
+#[derive(Debug)]
 pub struct Received {
     pub id: Uuid,
     line: i32,
-    said: Option<ImportLine>,
+    /// What it says, when it could be read.
+    pub said: Option<ImportLine>,
     /// Why it is refused; a line without waits for its turn.
-    problem: Option<ImportProblem>,
+    pub problem: Option<ImportProblem>,
 }
 
 impl Received {

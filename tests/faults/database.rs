@@ -51,8 +51,10 @@ fn a_frozen_postgresql_is_503_soon_then_at_once_and_2xx_soon_after_it_goes_on() 
         }
         let back = back.elapsed();
         assert!(back < Duration::from_secs(2), "{back:?}");
+        // on a machine that compiles meanwhile, or with the debug build, time is no measure
+        let limit = rounds(500, 50) as u64;
         assert!(
-            slowest_live < Duration::from_millis(500),
+            slowest_live < Duration::from_millis(limit),
             "{slowest_live:?}"
         );
         notes = format!(

@@ -6,8 +6,9 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use crate::cluster::Cluster;
-use crate::program::{HR, Program, free_address};
-use crate::rounds;
+use crate::ledger::{expect_numbered, expect_whole};
+use crate::program::{HR, Program, expect_nothing_secret_is_logged, free_address};
+use crate::{Row, rounds};
 
 fn ask(address: SocketAddr, head: &str, body: &str) -> Value {
     let mut line = TcpStream::connect(address).unwrap();
@@ -67,13 +68,25 @@ fn an_import_whose_instance_is_killed_goes_on_where_it_was_and_does_no_line_twic
         assert!(began.elapsed() < Duration::from_secs(120), "{import}");
         std::thread::sleep(Duration::from_millis(20));
     };
-    println!("killed {kills} times: {import}");
     assert_eq!(
         (&import["created"], &import["processed"]),
         (&json!(LINES), &json!(LINES))
     );
-    assert_eq!(cluster.count(ENTRIES), before + LINES as i64);
+    expect_numbered(&cluster);
+    expect_whole(&cluster);
+    expect_nothing_secret_is_logged();
     let made =
         "select count(distinct external_id) from business_goals where source_system = 'faults'";
-    assert_eq!(cluster.count(made), LINES as i64);
+    let (made, entries) = (cluster.count(made), cluster.count(ENTRIES) - before);
+    Row {
+        fault: "import: kill -9 while its lines are carried out",
+        rounds: kills,
+        requests: LINES as u64,
+        acknowledged: LINES,
+        lost: LINES - made as usize,
+        doubled: entries.abs_diff(made) as usize,
+        broken: 0,
+        note: "a request is one line".to_owned(),
+    }
+    .promise_kept();
 }

@@ -14,6 +14,7 @@ use kompetens::http::{document, json_text};
 use kompetens::identity::providers::Provider;
 use kompetens::identity::tokens::{Issuer, LOCAL_AUDIENCE, LOCAL_ISSUER, Verifier};
 use kompetens::identity::{Actor, Identity};
+use kompetens::imports::{Lines, received};
 use kompetens::references::References;
 use kompetens::rules::access::Role;
 use kompetens::rules::personal_number::contains_personal_number;
@@ -435,6 +436,77 @@ fn what_the_door_takes_for_a_date_a_time_or_an_id_is_one() {
         }
         read.is_ok()
     });
+}
+
+/// The lines of a body that arrives in pieces of this size: their numbers, and what they say or why it cannot be read.
+fn lines(body: &[u8], piece: usize) -> Vec<(i32, Result<Vec<u8>, Code>)> {
+    let (mut cut, mut found) = (Lines::default(), Vec::new());
+    let parts = body
+        .chunks(piece)
+        .flat_map(|piece| piece.split_inclusive(|byte| *byte == b'\n'));
+    for part in parts {
+        let line = cut.feed(part);
+        found.extend(line.map(|(number, said)| (number, said.map(<[u8]>::to_vec))));
+    }
+    let last = cut.last();
+    found.extend(last.map(|(number, said)| (number, said.map(<[u8]>::to_vec))));
+    found
+}
+
+#[test]
+fn an_import_is_cut_into_lines_however_it_arrives_and_a_line_that_is_taken_says_what_it_said() {
+    let line = |resource: &str, body: &str| {
+        format!(
+            r#"{{"resource":"{resource}","sourceSystem":"hr-system","externalId":"4711","body":{body}}}"#
+        )
+    };
+    let goal = line(
+        "businessGoal",
+        r#"{"unitId":"0190a000-0000-7000-8000-000000000101","title":"Fler elever når målen","validFrom":"2030-01-01"}"#,
+    );
+    let person = line(
+        "person",
+        r#"{"personRef":"person-4711","name":"Åsa Öberg"}"#,
+    );
+    let bodies = seeds(&[
+        &goal,
+        &format!("{goal}\r\n\n{person}\n"),
+        &format!("\u{feff}{person}\n{goal}"),
+        &line("event", "{}"),
+        "{\"resource\":\"unit\"}",
+    ]);
+    let call = Call::new(Actor::System, Utc::now(), "a-request");
+    let pieces = 1..100usize;
+    try_with(
+        "import",
+        50_000,
+        (almost(bodies), pieces),
+        |(bytes, piece)| {
+            let whole = lines(&bytes, bytes.len().max(1));
+            assert_eq!(lines(&bytes, piece), whole, "{}", text(&bytes));
+            let mut taken = false;
+            for (number, line) in whole {
+                let line = line.unwrap();
+                let read = received(&call, number, Ok(&line));
+                if read.problem.is_some() {
+                    continue;
+                }
+                let said = read.said.unwrap();
+                let theirs: Value = serde_json::from_slice(&line).unwrap();
+                assert_eq!(theirs["externalId"], said.external_id, "{}", text(&line));
+                assert_eq!(
+                    without_fractions(theirs["body"].clone()),
+                    said.body,
+                    "{}",
+                    text(&line)
+                );
+                let stored = serde_json::to_vec(&said).unwrap();
+                assert_eq!(received(&call, number, Ok(&stored)).said, Some(said));
+                taken = true;
+            }
+            taken
+        },
+    );
 }
 
 #[test]
