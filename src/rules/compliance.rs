@@ -182,20 +182,19 @@ fn question_finding(question: &Question, plan: &PlanFacts) -> RuleFinding {
     }
 }
 
-/// A reason given for a rung satisfies that rung and better ones.
 fn venue_finding(reason: Option<&Question>, ladder: &[Rung], plan: &PlanFacts) -> RuleFinding {
-    let given_for = || match plan.answers.get(&reason?.id)? {
-        Given::VenueReason { rung_id } => ladder.iter().position(|rung| rung.id == *rung_id),
-        _ => None,
+    let has_reason_for = |rung: &Rung| {
+        let given = reason.and_then(|question| plan.answers.get(&question.id));
+        matches!(given, Some(Given::VenueReason { rung_id }) if venue_ladder::satisfies(ladder, rung_id, &rung.id))
     };
     let standing = venue_ladder::standing(ladder, &plan.occasions);
     let finding = match standing {
         Standing::NotApplicable => Finding::NotApplicable,
         Standing::Undecided => Finding::AnswerNeeded,
         Standing::OffLadder => Finding::ExceptionNeeded,
-        Standing::OnLadder { position, rung } => match rung.requires {
+        Standing::OnLadder { rung, .. } => match rung.requires {
             Requires::Nothing => Finding::Met,
-            Requires::Reason if given_for().is_some_and(|given| given >= position) => Finding::Met,
+            Requires::Reason if has_reason_for(rung) => Finding::Met,
             Requires::Reason => Finding::ReasonNeeded,
             Requires::Exception => Finding::ExceptionNeeded,
         },

@@ -83,6 +83,12 @@ pub fn standing<'a>(ladder: &'a [Rung], occasions: &[OccasionPlace]) -> Standing
     worst
 }
 
+/// Does a reason given for one rung do for another? It does for its own rung and better ones.
+pub fn satisfies(ladder: &[Rung], given_for: &str, rung: &str) -> bool {
+    let position = |id: &str| ladder.iter().position(|rung| rung.id == id);
+    matches!((position(given_for), position(rung)), (Some(given), Some(asked)) if given >= asked)
+}
+
 impl<'a> Standing<'a> {
     /// The rung that the event stands on.
     pub fn rung(self) -> Option<&'a Rung> {

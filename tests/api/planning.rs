@@ -100,6 +100,12 @@ fn a_hired_venue_asks_for_a_reason_which_holds_for_its_rung_and_better_ones_and_
     stands(&hedemora, &event, "met", Some("procuredOther"));
     hedemora.hold_at(&event, &[hotel]).expect(200);
     stands(&hedemora, &event, "met", Some("procuredLocal"));
+    // what still holds is not given anew by saying it again
+    let again = answer(&venue_reason()).expect(200);
+    assert_eq!(
+        (&again.body["rungId"], &again.body["revision"]),
+        (&json!("procuredOther"), &json!(2))
+    );
 
     // off the ladder no reason helps
     hedemora.hold_at(&event, &[&hedemora.castle]).expect(200);

@@ -29,7 +29,7 @@ pub struct FollowUpStatusRow {
     /// What the event is called.
     #[schema(example = "Studiero och tydliga lektioner")]
     pub event_title: String,
-    /// Where the event is in its life now.
+    /// Where the event was in its life on the day that was asked for.
     #[schema(example = "held")]
     pub event_status: EventStatus,
     /// What kind of event it is.

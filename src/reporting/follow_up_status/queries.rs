@@ -47,6 +47,11 @@ const THEN: &str = "
         order by n.number limit 1
     ) done on true";
 
+/// The status of event `e` as it was: what its first change since then changed, if there was one.
+const STATUS_THEN: &str = "
+    coalesce((select c.from_status from status_changes c where c.event_id = e.id and c.changed_at >= $1
+              order by c.changed_at, c.id limit 1), e.status)";
+
 /// The same as of today: as it stands.
 const NOW: &str = "select f.status, f.completed_on";
 
@@ -216,9 +221,14 @@ pub fn list(
         )
     };
     let (business_goals, guideline_goals) = (named("businessGoals"), named("guidelineGoals"));
+    let status = if is_today(asked) {
+        "e.status"
+    } else {
+        STATUS_THEN
+    };
     let statement = format!(
         "select jsonb_strip_nulls(jsonb_build_object(
-            'id', r.id, 'eventId', r.event_id, 'eventTitle', e.title, 'eventStatus', e.status, 'kind', e.kind,
+            'id', r.id, 'eventId', r.event_id, 'eventTitle', e.title, 'eventStatus', {status}, 'kind', e.kind,
             'organisingUnitIds', (select jsonb_agg(g.unit_id order by g.position) from event_organisers g where g.event_id = e.id),
             'organisingUnitNames', (select jsonb_agg(u.name order by g.position)
                                     from event_organisers g join units u on u.id = g.unit_id where g.event_id = e.id),
