@@ -20,13 +20,31 @@ impl Statement {
         if self.parameters.is_empty() {
             return Ok(self);
         }
-        let types = database.sql(
-            "kompetens",
-            &format!(
-                "prepare recorded as {}; select unnest(parameter_types) from pg_prepared_statements where name = 'recorded'",
-                self.sql.trim_end_matches(';')
-            ),
-        )?;
+        // what PostgreSQL cannot infer, since the statement only passes it through, is text
+        let mut declared = vec!["unknown"; self.parameters.len()];
+        let types = loop {
+            let asked = database.sql(
+                "kompetens",
+                &format!(
+                    "prepare recorded ({}) as {}; select unnest(parameter_types) from pg_prepared_statements where name = 'recorded'",
+                    declared.join(", "),
+                    self.sql.trim_end_matches(';')
+                ),
+            );
+            let unknown = asked.as_ref().err().and_then(|problem| {
+                let number = problem.split("data type of parameter $").nth(1)?;
+                number
+                    .chars()
+                    .take_while(char::is_ascii_digit)
+                    .collect::<String>()
+                    .parse::<usize>()
+                    .ok()
+            });
+            match unknown.and_then(|number| declared.get_mut(number.checked_sub(1)?)) {
+                Some(of) if *of == "unknown" => *of = "text",
+                _ => break asked?,
+            }
+        };
         Ok(Statement {
             types: types.lines().map(str::to_owned).collect(),
             ..self
