@@ -147,14 +147,14 @@ pub fn replay(conn: &mut PgConnection, mut entries: Vec<Entry>) -> Result<usize,
 fn perform(conn: &mut PgConnection, call: &Call, deed: &Deed) -> Result<(), Error> {
     match deed {
         Deed::Event((id, occasion_ids), content) => {
-            let organisers = events::expect_may_create(conn, call, content)?;
+            let ground = events::expect_may_create(conn, call, content)?;
             let origin = origin(*id, content)?;
             events::create(
                 conn,
                 call,
                 (*id, occasion_ids),
                 content,
-                &organisers,
+                &ground,
                 origin.as_ref(),
             )
             .map(drop)

@@ -340,9 +340,9 @@ async fn create_event(
     content.judge()?;
     let ids = (Uuid::now_v7(), new_ids(content.occasions.len()));
     db.write(move |conn| {
-        let organisers = expect_may_create(conn, &call, &content)?;
+        let ground = expect_may_create(conn, &call, &content)?;
         call.once(conn, |conn| {
-            let event = create(conn, &call, (ids.0, &ids.1), &content, &organisers, None)?;
+            let event = create(conn, &call, (ids.0, &ids.1), &content, &ground, None)?;
             Answer::created(format!("/events/{}", event.id), &event, event.revision)
         })
     })

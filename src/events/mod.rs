@@ -24,7 +24,6 @@ use crate::db::schema::event_details;
 use crate::db::sql_types::AsJson;
 use crate::error::{At, Code, Error, FieldError};
 use crate::external_ids::{External, ExternalId, Origin, first_of};
-use crate::guideline;
 use crate::guideline::Text;
 use crate::http::call::Call;
 use crate::http::patch::merged;
@@ -585,21 +584,45 @@ impl Organisers {
     }
 }
 
+/// What a new event is judged by.
+pub struct Ground {
+    organisers: Organisers,
+    responsible_person_known: bool,
+    /// The guideline version in force today.
+    version_id: Option<Uuid>,
+}
+
+impl Ground {
+    fn find(conn: &mut PgConnection, call: &Call, content: &EventContent) -> Result<Ground, Error> {
+        let (unit_ids, person) = (&content.organising_unit_ids, &content.responsible_person);
+        let rows = queries::ground(conn, unit_ids, person, call.today())?;
+        // the same in each row; without a row no unit is known, which is refused first
+        let (responsible_person_known, version_id) = rows
+            .first()
+            .map_or((false, None), |(_, known, version)| (*known, *version));
+        Ok(Ground {
+            organisers: Organisers::of(rows.into_iter().map(|(unit, ..)| unit).collect()),
+            responsible_person_known,
+            version_id,
+        })
+    }
+}
+
 /// 403 unless the caller may create an event for these units.
 pub fn expect_may_create(
     conn: &mut PgConnection,
     call: &Call,
     content: &EventContent,
-) -> Result<Organisers, Error> {
-    let organisers = Organisers::find(conn, &content.organising_unit_ids)?;
-    let chains = organisers.chains(&content.organising_unit_ids);
+) -> Result<Ground, Error> {
+    let ground = Ground::find(conn, call, content)?;
+    let chains = ground.organisers.chains(&content.organising_unit_ids);
     call.may_with_offices(
         conn,
         Action::CreateEvent {
             organisers: &chains,
         },
     )?;
-    Ok(organisers)
+    Ok(ground)
 }
 
 /// Creates an event with these ids, planned under the guideline version in force today.
@@ -608,7 +631,7 @@ pub fn create(
     call: &Call,
     (id, occasion_ids): (Uuid, &[Uuid]),
     content: &EventContent,
-    organisers: &Organisers,
+    ground: &Ground,
     origin: Option<&Origin>,
 ) -> Result<Event, Error> {
     let (kind, arranger) = content.judge()?;
@@ -622,25 +645,25 @@ pub fn create(
             format!("/occasions/{index}/id"),
         ));
     }
+    let organisers = &ground.organisers;
     organisers.expect_covered(&content.organising_unit_ids, &content.days())?;
-    expect_known(conn, content, organisers)?;
+    expect_known_person(ground.responsible_person_known)?;
+    expect_known_participants(conn, content, organisers)?;
     expect_known_venues(conn, &content.occasions)?;
-    let version_id = guideline::queries::in_force(conn, call.today())?;
+    let version_id = ground
+        .version_id
+        .ok_or_else(|| Error::new(Code::NoGuideline))?;
 
     let occasions = numbered(&content.occasions, occasion_ids);
-    queries::insert(
+    let event = queries::insert(
         conn,
         call,
-        id,
+        (id, origin),
         (kind, arranger),
         version_id,
         content,
         &occasions,
     )?;
-    if let Some(origin) = origin {
-        queries::set_origin(conn, id, origin)?;
-    }
-    let event = queries::load(conn, id)?;
     append(conn, call, Operation::Create, None, &event)?;
     Ok(event)
 }
@@ -710,7 +733,8 @@ fn replace(
     if moved || reorganised {
         organisers.expect_covered(&content.organising_unit_ids, &content.days())?;
     }
-    expect_known(conn, &content, organisers)?;
+    expect_known_person(people::queries::exists(conn, &content.responsible_person)?)?;
+    expect_known_participants(conn, &content, organisers)?;
     if moved {
         // a venue may end after what was held there
         expect_known_venues(conn, &content.occasions)?;
@@ -819,9 +843,9 @@ impl External for Event {
         origin: &Origin,
     ) -> Result<Event, Error> {
         let content = EventContent::from(body.clone());
-        let organisers = Organisers::find(conn, &content.organising_unit_ids)?;
+        let ground = Ground::find(conn, call, &content)?;
         let ids = (first_of(ids)?, &ids[1..]);
-        create(conn, call, ids, &content, &organisers, Some(origin))
+        create(conn, call, ids, &content, &ground, Some(origin))
     }
 
     fn replace(
@@ -859,15 +883,21 @@ impl Event {
     }
 }
 
-/// 422 unless the person and the units of the participants exist.
-fn expect_known(
+/// 422 unless the responsible person is known.
+fn expect_known_person(known: bool) -> Result<(), Error> {
+    if known {
+        Ok(())
+    } else {
+        Err(Error::at_pointer(Code::UnknownPerson, "/responsiblePerson"))
+    }
+}
+
+/// 422 unless the units of the participants exist.
+fn expect_known_participants(
     conn: &mut PgConnection,
     content: &EventContent,
     organisers: &Organisers,
 ) -> Result<(), Error> {
-    if !people::queries::exists(conn, &content.responsible_person)? {
-        return Err(Error::at_pointer(Code::UnknownPerson, "/responsiblePerson"));
-    }
     for (field, participants) in [
         ("expectedParticipants", &content.expected_participants),
         ("actualParticipants", &content.actual_participants),

@@ -12,15 +12,19 @@ use super::handlers::{EventFilter, EventSort};
 use super::status::StatusChange;
 use super::{Event, EventContent, Occasion, OccasionPlaceKind};
 use crate::db::schema::{
-    event_details, event_organisers, events, occasions, status_changes, units,
+    event_details, event_organisers, events, guideline_versions, occasions, people, status_changes,
+    units,
 };
 use crate::db::sql_types::AsJson;
 use crate::error::Error;
 use crate::external_ids::Kept;
 use crate::external_ids::{ExternalId, Origin};
+use crate::guideline;
 use crate::http::call::Call;
 use crate::http::json_text::name;
 use crate::http::paging::Paging;
+use crate::organisation::units::Unit;
+use crate::organisation::units::queries::with_ancestors;
 use crate::rules::access::Reach;
 use crate::rules::calendar;
 use crate::rules::lifecycle::EventStatus;
@@ -299,18 +303,6 @@ pub fn find_external_for_update(
     }
 }
 
-/// Says where an event came from.
-pub fn set_origin(conn: &mut PgConnection, id: Uuid, origin: &Origin) -> Result<(), Error> {
-    diesel::update(events::table.find(id))
-        .set((
-            events::source_system.eq(&origin.id.source_system),
-            events::external_id.eq(&origin.id.external_id),
-            events::external_digest.eq(&origin.digest),
-        ))
-        .execute(conn)?;
-    Ok(())
-}
-
 pub fn keep_digest(conn: &mut PgConnection, id: Uuid, digest: &[u8]) -> Result<(), Error> {
     diesel::update(events::table.find(id))
         .set(events::external_digest.eq(digest))
@@ -318,16 +310,34 @@ pub fn keep_digest(conn: &mut PgConnection, id: Uuid, digest: &[u8]) -> Result<(
     Ok(())
 }
 
-/// Stores a draft with its organisers and occasions.
+/// What a new event is judged by, in one statement: the organising units with those above them, locked so that they do not end
+/// meanwhile, whether the responsible person exists, and the guideline version in force.
+pub fn ground(
+    conn: &mut PgConnection,
+    unit_ids: &[Uuid],
+    responsible_person: &str,
+    today: NaiveDate,
+) -> Result<Vec<(Unit, bool, Option<Uuid>)>, Error> {
+    let known = exists(people::table.filter(people::person_ref.eq(responsible_person)));
+    let version = guideline::queries::in_force(today).select(guideline_versions::id);
+    Ok(units::table
+        .filter(units::id.eq_any(with_ancestors(unit_ids)))
+        .order(units::id)
+        .select((Unit::as_select(), known, version.single_value()))
+        .for_share()
+        .load(conn)?)
+}
+
+/// Stores a draft with its organisers and occasions; the event as the service shows it.
 pub fn insert(
     conn: &mut PgConnection,
     call: &Call,
-    id: Uuid,
+    (id, origin): (Uuid, Option<&Origin>),
     (kind, arranger): (EventKind, Arranger),
     guideline_version_id: Uuid,
     content: &EventContent,
     occasions: &[Occasion],
-) -> Result<(), Error> {
+) -> Result<Event, Error> {
     let (first_start, last_end) = bounds(occasions);
     let event = diesel::insert_into(events::table).values((
         events::id.eq(id),
@@ -352,22 +362,30 @@ pub fn insert(
             events::created_at.eq(call.now),
             events::updated_at.eq(call.now),
         ),
+        (
+            events::source_system.eq(origin.map(|from| &from.id.source_system)),
+            events::external_id.eq(origin.map(|from| &from.id.external_id)),
+            events::external_digest.eq(origin.map(|from| &from.digest)),
+        ),
     ));
-    Whole {
+    let whole = Whole {
+        selection: Event::as_select(),
+        id,
         event,
         organisers: Organisers {
             event_id: id,
             unit_ids: content.organising_unit_ids.clone(),
         },
         occasions: Occasions::of(id, occasions),
-    }
-    .execute(conn)?;
-    Ok(())
+    };
+    Ok(whole.get_result(conn)?)
 }
 
-/// An event with its organisers and occasions in one statement: one round trip.
+/// An event with its organisers and occasions, written and read in one statement: one round trip.
 #[derive(QueryId)]
 struct Whole<E> {
+    selection: AsSelect<Event, Pg>,
+    id: Uuid,
     event: E,
     organisers: Organisers,
     occasions: Occasions,
@@ -377,11 +395,23 @@ impl<E: QueryFragment<Pg>> QueryFragment<Pg> for Whole<E> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql("with event as (");
         self.event.walk_ast(out.reborrow())?;
-        out.push_sql("), organisers as (");
+        out.push_sql(" returning id), organisers as (");
         self.organisers.walk_ast(out.reborrow())?;
-        out.push_sql(") ");
-        self.occasions.walk_ast(out)
+        out.push_sql(" returning event_id), occasions as (");
+        self.occasions.walk_ast(out.reborrow())?;
+        out.push_sql(" returning event_id) select ");
+        self.selection.walk_ast(out.reborrow())?;
+        out.push_sql(" from event_written(");
+        out.push_bind_param::<SqlUuid, _>(&self.id)?;
+        out.push_sql(
+            ", (select count(*) from event) + (select count(*) from organisers) + (select count(*) from occasions)) event_details",
+        );
+        Ok(())
     }
+}
+
+impl<E> Query for Whole<E> {
+    type SqlType = SqlTypeOf<AsSelect<Event, Pg>>;
 }
 
 impl<E> RunQueryDsl<PgConnection> for Whole<E> {}

@@ -13,7 +13,7 @@ use super::{GuidelineVersion, HEDEMORA_ID, NewGuidelineVersion, Settings, hedemo
 use crate::changes::{self, Change, Operation};
 use crate::db::schema::guideline_versions as versions;
 use crate::db::sql_types::AsJson;
-use crate::error::{Code, Error};
+use crate::error::Error;
 use crate::http::call::Call;
 use crate::http::paging::Paging;
 use crate::identity::Actor;
@@ -94,15 +94,12 @@ pub fn settings(conn: &mut PgConnection, ids: &[Uuid]) -> Result<BTreeMap<Uuid, 
     Ok(rows.into_iter().map(settings).collect())
 }
 
-/// The version that an event created today is planned under: the latest in force, of equal ones the last posted.
-pub fn in_force(conn: &mut PgConnection, today: NaiveDate) -> Result<Uuid, Error> {
+/// The versions in force, first the one that an event created today is planned under: the latest, of equal ones the last posted.
+#[diesel::dsl::auto_type(no_type_alias)]
+pub fn in_force(today: NaiveDate) -> _ {
     versions::table
         .filter(versions::valid_from.le(today))
         .order((versions::valid_from.desc(), versions::posted.desc()))
-        .select(versions::id)
-        .first(conn)
-        .optional()?
-        .ok_or_else(|| Error::new(Code::NoGuideline))
 }
 
 /// The versions, and with `includeTotal` how many there are.

@@ -431,8 +431,9 @@ pub mod queries {
 
     alias!(units as organising: Organising);
 
+    /// The ids of these units and of all above them.
     #[auto_type(no_type_alias)]
-    fn with_ancestors(ids: &[Uuid]) -> _ {
+    pub fn with_ancestors(ids: &[Uuid]) -> _ {
         organising
             .filter(organising.field(units::id).eq_any(ids))
             .select(elements(organising.field(units::path)))

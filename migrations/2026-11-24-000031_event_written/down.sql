@@ -1,0 +1,1 @@
+drop function event_written(uuid, bigint);
