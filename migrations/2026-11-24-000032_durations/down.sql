@@ -1,0 +1,1 @@
+drop statistics events_durations;
