@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::changes::{self, Change, Operation};
+use crate::changes::{self, Change, Operation, ResourceType};
 use crate::db::schema::calendar_feeds;
 use crate::error::{Code, Error};
 use crate::guideline::Text;
@@ -203,7 +203,7 @@ fn append(
     };
     let change = Change {
         operation,
-        resource: "calendarFeed",
+        resource: ResourceType::CalendarFeed,
         id: feed.id,
         revision: feed.revision,
         event_id: None,

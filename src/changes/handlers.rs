@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::chain::Entry;
 use super::queries::{self, Payload};
-use super::{AuditEntry, ChangeList, NumberedChange, Operation};
+use super::{AuditEntry, ChangeList, NumberedChange, Operation, ResourceType};
 use crate::db::Db;
 use crate::error::Error;
 use crate::events::{self, Organisers};
@@ -41,9 +41,9 @@ sort_by!(
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query, style = Form)]
 pub struct AuditFilter {
-    /// Only entries about resources of one of these types, as the document names them.
+    /// Only entries about resources of one of these types.
     #[param(required = false, explode = false, min_items = 1, max_items = 20, example = json!(["event"]))]
-    pub resource_type: Option<Vec<String>>,
+    pub resource_type: Option<Vec<ResourceType>>,
     /// Only entries about the resource with this id.
     #[param(required = false, example = "0190a000-0000-7000-8000-000000001001")]
     pub resource_id: Option<Uuid>,

@@ -43,7 +43,49 @@ pub enum Operation {
     Dispose,
 }
 
-stored_as_text!(Operation);
+/// What kind of resource was changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ResourceType {
+    /// A version of the guideline.
+    GuidelineVersion,
+    /// A unit of the municipal group.
+    Unit,
+    /// A person, by their personRef.
+    Person,
+    /// Who holds the office of a head, ordinarily or acting.
+    OfficeAppointment,
+    /// A goal that events serve.
+    BusinessGoal,
+    /// A place where events are held.
+    Venue,
+    /// A contract with a supplier of venues.
+    SupplierContract,
+    /// A planning day, training day or other event.
+    Event,
+    /// The answer to one planning question of an event.
+    PlanningAnswer,
+    /// A request for an exception from the guideline.
+    ExceptionRequest,
+    /// What was decided on a request for an exception.
+    Decision,
+    /// That a decision taken by delegation was reported to the board.
+    DecisionReport,
+    /// A follow-up of an event.
+    FollowUp,
+    /// What was learned at a follow-up, and its result.
+    FollowUpEntry,
+    /// How long a kind of record is kept.
+    RetentionRule,
+    /// A machine that uses the service.
+    ApiClient,
+    /// A system that is told of changes.
+    WebhookSubscription,
+    /// A calendar that a person subscribes to.
+    CalendarFeed,
+}
+
+stored_as_text!(Operation, ResourceType);
 
 /// What was changed in a resource: one property, or one inside it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -139,8 +181,8 @@ pub struct AuditEntry {
     #[schema(example = "0190a000-0000-7000-8000-0000000000ff")]
     pub request_id: String,
     pub operation: Operation,
-    /// What was changed, as the document names it: `event`, `followUp`, `officeAppointment`.
-    #[schema(example = "event")]
+    /// What was changed.
+    #[schema(value_type = ResourceType, example = "event")]
     pub resource_type: String,
     /// Its id.
     #[schema(example = "0190a000-0000-7000-8000-000000001001")]
@@ -168,8 +210,8 @@ pub struct NumberedChange {
     #[schema(example = 17)]
     pub number: i64,
     pub operation: Operation,
-    /// What was changed, as the document names it.
-    #[schema(example = "event")]
+    /// What was changed.
+    #[schema(value_type = ResourceType, example = "event")]
     pub resource_type: String,
     /// Its id.
     #[schema(example = "0190a000-0000-7000-8000-000000001001")]
@@ -220,8 +262,7 @@ pub struct ChangeList {
 /// Which resource was changed, to what.
 pub struct Change<'a, T> {
     pub operation: Operation,
-    /// The resource's name in the singular, as in the document: `event`, `officeAppointment`.
-    pub resource: &'static str,
+    pub resource: ResourceType,
     pub id: Uuid,
     /// The revision it has now.
     pub revision: i32,
@@ -233,8 +274,7 @@ pub struct Change<'a, T> {
 
 /// What the log needs to know of a resource.
 pub trait Resource: Serialize {
-    /// Its name in the singular, as in the document: `event`, `officeAppointment`.
-    const NAME: &'static str;
+    const NAME: ResourceType;
 
     fn id(&self) -> Uuid;
 
@@ -322,7 +362,7 @@ struct Append<'a> {
     call: &'a Call,
     client: Option<String>,
     operation: &'static str,
-    resource: &'static str,
+    resource: ResourceType,
     id: Uuid,
     revision: i32,
     event_id: Option<Uuid>,
@@ -367,7 +407,7 @@ impl QueryFragment<Pg> for Append<'_> {
         out.push_sql(", ");
         out.push_bind_param::<Text, _>(self.operation)?;
         out.push_sql(", ");
-        out.push_bind_param::<Text, _>(self.resource)?;
+        out.push_bind_param::<Text, _>(&self.resource)?;
         out.push_sql(", ");
         out.push_bind_param::<SqlUuid, _>(&self.id)?;
         out.push_sql(", ");

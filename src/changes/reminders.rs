@@ -13,7 +13,7 @@ use serde::Serialize;
 use std::time::Duration;
 use uuid::Uuid;
 
-use super::{Change, Operation};
+use super::{Change, Operation, ResourceType};
 use crate::db::Db;
 use crate::db::schema::reminders;
 use crate::error::Error;
@@ -47,7 +47,7 @@ struct Reminder<'a> {
 #[derive(QueryableByName)]
 struct Due {
     #[diesel(sql_type = Text)]
-    resource: String,
+    resource: ResourceType,
     #[diesel(sql_type = SqlUuid)]
     id: Uuid,
     #[diesel(sql_type = SqlUuid)]
@@ -117,11 +117,7 @@ pub fn remind(conn: &mut PgConnection, call: &Call) -> Result<usize, Error> {
         };
         let change = Change {
             operation: Operation::Remind,
-            resource: if one.resource == "followUp" {
-                "followUp"
-            } else {
-                "exceptionRequest"
-            },
+            resource: one.resource,
             id: one.id,
             revision: one.revision,
             event_id: Some(one.event_id),

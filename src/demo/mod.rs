@@ -20,6 +20,7 @@ use std::fmt;
 use uuid::Uuid;
 
 use crate::calendar_feeds::NewCalendarFeed;
+use crate::changes::ResourceType;
 use crate::db::migrations;
 use crate::error::Error;
 use crate::identity::clients::NewApiClient;
@@ -131,7 +132,7 @@ fn webhook(days: &Days) -> Entry {
     let new = NewWebhookSubscription {
         url: "https://hr.example.se/hooks/kompetens".to_owned(),
         description: Some("HR-systemet".to_owned()),
-        resource_types: Some(vec!["event".to_owned(), "followUp".to_owned()]),
+        resource_types: Some(vec![ResourceType::Event, ResourceType::FollowUp]),
         status: Some(WantedStatus::Paused),
     };
     Entry {

@@ -19,7 +19,7 @@ use std::ops::RangeInclusive;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::changes::{self, Change, Operation, Resource};
+use crate::changes::{self, Change, Operation, Resource, ResourceType};
 use crate::db::schema::event_details;
 use crate::db::sql_types::AsJson;
 use crate::error::{At, Code, Error, FieldError};
@@ -778,7 +778,7 @@ pub fn append(
 }
 
 impl Resource for Event {
-    const NAME: &'static str = "event";
+    const NAME: ResourceType = ResourceType::Event;
 
     fn id(&self) -> Uuid {
         self.id

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::changes::{self, Change, Operation};
+use crate::changes::{self, Change, Operation, ResourceType};
 use crate::db::schema::{decisions, exception_request_details, recorded_decisions};
 use crate::db::sql_types::AsJson;
 use crate::error::{At, Code, Error, FieldError};
@@ -844,7 +844,7 @@ pub fn decide(
     queries::insert_decision(conn, &decision)?;
     let change = Change {
         operation: Operation::Create,
-        resource: "decision",
+        resource: ResourceType::Decision,
         id,
         revision: 1,
         event_id: Some(event.id),
@@ -1146,7 +1146,7 @@ fn append(
 ) -> Result<(), Error> {
     let change = Change {
         operation,
-        resource: "exceptionRequest",
+        resource: ResourceType::ExceptionRequest,
         id: after.id,
         revision: after.revision,
         event_id: Some(after.event_id),

@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 
-use crate::changes::{self, Change, Operation};
+use crate::changes::{self, Change, Operation, ResourceType};
 use crate::db::Db;
 use crate::db::schema::{decision_reports, delegated_decision_details};
 use crate::error::{Code, Error};
@@ -354,7 +354,7 @@ pub fn report(
     let report = queries::find(conn, id)?;
     let change = Change {
         operation: Operation::Create,
-        resource: "decisionReport",
+        resource: ResourceType::DecisionReport,
         id,
         revision: report.revision,
         event_id: None,

@@ -161,7 +161,7 @@ pub fn write<R: External>(
 
 /// Holds the external id of what is not there yet until the transaction ends.
 fn lock<R: External>(conn: &mut PgConnection, id: &ExternalId) -> Result<(), Error> {
-    let name = format!("{} {}/{}", R::NAME, id.source_system, id.external_id);
+    let name = format!("{:?} {}/{}", R::NAME, id.source_system, id.external_id);
     diesel::sql_query("select pg_advisory_xact_lock(hashtextextended($1, 0))")
         .bind::<diesel::sql_types::Text, _>(name)
         .execute(conn)?;

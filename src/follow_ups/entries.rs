@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Grounds, StoredFollowUp, expect_held, queries, update};
-use crate::changes::{self, Change, Operation};
+use crate::changes::{self, Change, Operation, ResourceType};
 use crate::db::schema::follow_up_entry_details;
 use crate::db::sql_types::AsJson;
 use crate::error::{Code, Error};
@@ -473,7 +473,7 @@ fn append(
     let (before, after) = (before.map(alone), alone(after));
     let change = Change {
         operation,
-        resource: "followUpEntry",
+        resource: ResourceType::FollowUpEntry,
         id: after.id,
         revision: after.revision,
         event_id: Some(event.id),

@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::changes::{self, Change, Operation};
+use crate::changes::{self, Change, Operation, ResourceType};
 use crate::db::schema::follow_ups;
 use crate::error::{Code, Error};
 use crate::events::{self, Event};
@@ -447,7 +447,7 @@ fn append(
 ) -> Result<(), Error> {
     let change = Change {
         operation,
-        resource: "followUp",
+        resource: ResourceType::FollowUp,
         id: after.id,
         revision: after.revision,
         event_id: Some(after.event_id),

@@ -10,7 +10,7 @@ use diesel::sql_types::Integer;
 use uuid::Uuid;
 
 use super::{GuidelineVersion, HEDEMORA_ID, NewGuidelineVersion, Settings, hedemora};
-use crate::changes::{self, Change, Operation};
+use crate::changes::{self, Change, Operation, ResourceType};
 use crate::db::schema::guideline_versions as versions;
 use crate::db::sql_types::AsJson;
 use crate::error::Error;
@@ -43,7 +43,7 @@ pub fn insert(
     let version = GuidelineVersion::new(id, new.clone(), call.now);
     let change = Change {
         operation: Operation::Create,
-        resource: "guidelineVersion",
+        resource: ResourceType::GuidelineVersion,
         id,
         revision: version.revision,
         event_id: None,

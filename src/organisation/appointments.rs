@@ -326,7 +326,7 @@ pub mod queries {
         office_appointments,
         OfficeAppointment,
         NewOfficeAppointment,
-        "officeAppointment",
+        OfficeAppointment,
         "/office-appointments"
     );
 

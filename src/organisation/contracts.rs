@@ -304,7 +304,7 @@ pub mod queries {
         supplier_contracts,
         SupplierContract,
         NewSupplierContract,
-        "supplierContract",
+        SupplierContract,
         "/supplier-contracts"
     );
 

@@ -277,7 +277,7 @@ pub mod queries {
         business_goals,
         BusinessGoal,
         NewBusinessGoal,
-        "businessGoal",
+        BusinessGoal,
         "/business-goals"
     );
 

@@ -6,9 +6,9 @@
 /// What every resource here has alike: its name in the change log, and the queries that differ in nothing but the table.
 /// A column that the body does not give stands last, `path: Vec<Uuid>`.
 macro_rules! rows {
-    ($table:ident, $row:ident, $new:ident, $name:literal, $path:literal $(, $column:ident: $type:ty)? $(; $($rights:tt)+)?) => {
+    ($table:ident, $row:ident, $new:ident, $name:ident, $path:literal $(, $column:ident: $type:ty)? $(; $($rights:tt)+)?) => {
         impl changes::Resource for $row {
-            const NAME: &'static str = $name;
+            const NAME: changes::ResourceType = changes::ResourceType::$name;
 
             fn id(&self) -> Uuid {
                 self.id

@@ -295,7 +295,7 @@ pub fn change(
 pub mod queries {
     use super::*;
 
-    rows!(people, Person, NewPerson, "person", "/people");
+    rows!(people, Person, NewPerson, Person, "/people");
 
     pub(super) fn list(
         conn: &mut PgConnection,

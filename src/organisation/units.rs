@@ -344,7 +344,7 @@ pub mod queries {
     use diesel::sql_types::{self, Array};
     use diesel::{alias, define_sql_function};
 
-    rows!(units, Unit, NewUnit, "unit", "/units", path: Vec<Uuid>);
+    rows!(units, Unit, NewUnit, Unit, "/units", path: Vec<Uuid>);
 
     pub(super) fn list(
         conn: &mut PgConnection,

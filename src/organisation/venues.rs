@@ -337,7 +337,7 @@ pub fn change(
 pub mod queries {
     use super::*;
 
-    rows!(venues, Venue, NewVenue, "venue", "/venues", created_by: &str;
+    rows!(venues, Venue, NewVenue, Venue, "/venues", created_by: &str;
         fn expect_may_write(
             conn: &mut PgConnection,
             call: &Call,

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::changes::{self, Change, Operation};
+use crate::changes::{self, Change, Operation, ResourceType};
 use crate::db::schema::planning_answers;
 use crate::db::sql_types::AsJson;
 use crate::error::{Code, Error};
@@ -255,7 +255,7 @@ pub fn answer(
         } else {
             Operation::Create
         },
-        resource: "planningAnswer",
+        resource: ResourceType::PlanningAnswer,
         id: given.id,
         revision: given.revision,
         event_id: Some(event.id),

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::changes::{self, Change, Operation};
+use crate::changes::{self, Change, Operation, ResourceType};
 use crate::db::schema::retention_rules;
 use crate::error::Error;
 use crate::http::call::Call;
@@ -102,7 +102,7 @@ pub fn post(
         .get_result(conn)?;
     let change = Change {
         operation: Operation::Create,
-        resource: "retentionRule",
+        resource: ResourceType::RetentionRule,
         id,
         revision: rule.revision,
         event_id: None,
@@ -197,7 +197,7 @@ pub fn dispose(conn: &mut PgConnection, call: &Call, event: Uuid) -> Result<Opti
         };
         let change = Change {
             operation: Operation::Dispose,
-            resource: "event",
+            resource: ResourceType::Event,
             id: event,
             revision: due.revision + 1,
             event_id: Some(event),

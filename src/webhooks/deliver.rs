@@ -16,8 +16,8 @@ use uuid::Uuid;
 
 use super::address::{Judging, Networks};
 use super::{DeliveryStatus, Secret, SubscriptionStatus, WebhookSubscription, append};
-use crate::changes::Operation;
 use crate::changes::chain::Entry;
+use crate::changes::{Operation, ResourceType};
 use crate::db::Db;
 use crate::db::schema::{
     changes, webhook_deliveries as deliveries, webhook_subscriptions as subscriptions,
@@ -171,7 +171,7 @@ async fn take_turn(db: Db, clock: Clock, agent: Agent, id: Uuid) {
 /// The next message of a subscription: what is due again first, then the next change. Passes over changes of other types.
 fn next(conn: &mut PgConnection, id: Uuid, now: DateTime<Utc>) -> Result<Option<Message>, Error> {
     type Row = (
-        (String, SubscriptionStatus, i64, Option<Vec<String>>),
+        (String, SubscriptionStatus, i64, Option<Vec<ResourceType>>),
         (Vec<u8>, Option<Vec<u8>>, Option<DateTime<Utc>>),
     );
     let found: Option<Row> = subscriptions::table

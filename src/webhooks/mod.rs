@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::changes::{self, Change, Operation, sequencer};
+use crate::changes::{self, Change, Operation, ResourceType, sequencer};
 use crate::db::schema::{webhook_deliveries, webhook_subscriptions};
 use crate::error::Error;
 use crate::http::call::Call;
@@ -79,7 +79,7 @@ pub struct WebhookSubscription {
     /// The types of resource it is told of; absent: all.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = json!(["event", "followUp"]))]
-    pub resource_types: Option<Vec<String>>,
+    pub resource_types: Option<Vec<ResourceType>>,
     pub status: SubscriptionStatus,
     /// Since when nothing has got through; absent while all is well.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -122,23 +122,13 @@ pub struct NewWebhookSubscription {
         example = "HR-systemet"
     )]
     pub description: Option<String>,
-    /// The types of resource it shall be told of, as the document names them; without it, all.
-    #[schema(min_items = 1, max_items = 30, value_type = Option<Vec<ResourceType>>, example = json!(["event", "followUp"]))]
-    pub resource_types: Option<Vec<String>>,
+    /// The types of resource it shall be told of; without it, all.
+    #[schema(min_items = 1, max_items = 30, example = json!(["event", "followUp"]))]
+    pub resource_types: Option<Vec<ResourceType>>,
     /// `active` or `paused`; without it, active.
     #[schema(example = "active")]
     pub status: Option<WantedStatus>,
 }
-
-/// A type of resource, as the document and the change log name it.
-#[derive(ToSchema)]
-#[schema(
-    min_length = 1,
-    max_length = 50,
-    pattern = "^[a-zA-Z]+$",
-    example = "event"
-)]
-pub struct ResourceType(pub String);
 
 /// What the status of a subscription may be set to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -378,7 +368,7 @@ fn append(
     };
     let change = Change {
         operation,
-        resource: "webhookSubscription",
+        resource: ResourceType::WebhookSubscription,
         id: subscription.id,
         revision: subscription.revision,
         event_id: None,

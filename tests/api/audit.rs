@@ -372,6 +372,11 @@ fn an_entry_says_who_did_what_and_what_differs_and_has_its_number_within_a_secon
     );
     assert_eq!(list("actor=person-planner").len(), 2);
     assert_eq!(list("resourceType=unit,person").len(), 10);
+    let mistyped = hedemora
+        .app
+        .get(&auditor, "/audit-entries?resourceType=units")
+        .expect_problem(400, "invalid-parameter");
+    assert_eq!(mistyped.faults(), ["resourceType"]);
     assert_eq!(list("operation=update").len(), 1);
     assert_eq!(list("actor=nobody&operation=create").len(), 0);
     // the built-in version was stored by the clock of the machine, all else on the day of the test

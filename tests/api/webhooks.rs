@@ -517,6 +517,11 @@ fn only_hr_administrators_manage_webhooks_and_a_subscription_is_told_of_the_type
         app.get(&caller, "/webhook-subscriptions")
             .expect_problem(403, "forbidden");
     }
+    let mistyped = json!({"url": receiver.url, "resourceTypes": ["events"]});
+    let refused = app
+        .post(&hedemora.hr, "/webhook-subscriptions", &mistyped)
+        .expect_problem(422, "invalid-body");
+    assert_eq!(refused.faults(), ["/resourceTypes/0"]);
     app.until_numbered();
     let made = app
         .post(&hedemora.hr, "/webhook-subscriptions", &new)

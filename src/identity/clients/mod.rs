@@ -23,7 +23,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::Integration;
-use crate::changes::{self, Change, Operation};
+use crate::changes::{self, Change, Operation, ResourceType};
 use crate::db::Db;
 use crate::db::schema::api_client_details;
 use crate::db::sql_types::AsJson;
@@ -384,7 +384,7 @@ fn append(
         } else {
             Operation::Create
         },
-        resource: "apiClient",
+        resource: ResourceType::ApiClient,
         id: after.id,
         revision: after.revision,
         event_id: None,
