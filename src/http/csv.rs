@@ -1,11 +1,13 @@
 //! Tables as CSV (RFC 4180), for those who ask with `Accept: text/csv`.
 
 use actix_web::dev::Payload;
-use actix_web::http::header;
+use actix_web::http::header::{self, Accept, Header, Quality, QualityItem};
+use actix_web::mime::{self, Mime};
 use actix_web::web::Bytes;
 use actix_web::{FromRequest, HttpRequest, HttpResponse};
 use futures_util::stream::{self, StreamExt};
 use serde::Serialize;
+use std::cmp::Reverse;
 use std::convert::Infallible;
 use std::future::{Future, Ready, ready};
 use std::time::Duration;
@@ -31,19 +33,33 @@ impl FromRequest for WantsCsv {
     type Future = Ready<Result<WantsCsv, Infallible>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let accept = request
-            .headers()
-            .get(header::ACCEPT)
-            .and_then(|value| value.to_str().ok());
-        let first = accept
-            .unwrap_or_default()
-            .split(',')
-            .next()
-            .unwrap_or_default();
-        ready(Ok(WantsCsv(
-            first.split(';').next().unwrap_or_default().trim() == "text/csv",
-        )))
+        let accept = Accept::parse(request).map(|accept| accept.0);
+        ready(Ok(WantsCsv(accept.is_ok_and(|ranges| {
+            preference(&ranges, &mime::TEXT_CSV) > preference(&ranges, &mime::APPLICATION_JSON)
+        }))))
     }
+}
+
+/// How much the caller wants this media type (RFC 9110, section 12.5.1): by the most specific range that covers it, and of ranges
+/// with the same quality the more specific or the earlier one is meant more. Nothing when it is not wanted.
+fn preference(
+    ranges: &[QualityItem<Mime>],
+    wanted: &Mime,
+) -> Option<(Quality, u8, Reverse<usize>)> {
+    let (specificity, position, quality) = ranges
+        .iter()
+        .enumerate()
+        .filter_map(|(position, range)| {
+            let specificity = match (range.item.type_(), range.item.subtype()) {
+                (mime::STAR, mime::STAR) => 0,
+                (group, mime::STAR) if group == wanted.type_() => 1,
+                _ if range.item.essence_str() == wanted.essence_str() => 2,
+                _ => return None,
+            };
+            Some((specificity, Reverse(position), range.quality))
+        })
+        .max_by_key(|(specificity, position, _)| (*specificity, *position))?;
+    (quality > Quality::ZERO).then_some((quality, specificity, position))
 }
 
 /// A table. For Excel in Swedish: with a byte order mark, and semicolons between the cells.
@@ -148,5 +164,44 @@ fn neutralised(cell: String) -> String {
         format!("'{cell}")
     } else {
         cell
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::test::TestRequest;
+
+    #[test]
+    fn csv_is_sent_to_whom_it_is_dearer_than_json() {
+        for (accept, wants_csv) in [
+            ("text/csv", true),
+            ("Text/CSV; charset=utf-8", true),
+            ("text/*", true),
+            ("text/csv, */*", true),
+            ("text/csv, application/json", true),
+            ("application/json;q=0.5, text/csv;q=0.9", true),
+            ("*/*;q=0.1, text/csv;q=0.2", true),
+            ("application/json, text/csv", false),
+            ("text/csv;q=0.5, application/json;q=0.9", false),
+            ("text/csv;q=0, application/json", false),
+            ("text/csv;q=0", false),
+            ("text/csv;q=0.1, */*", false),
+            ("*/*", false),
+            ("application/pdf", false),
+            ("csv", false),
+            ("", false),
+        ] {
+            let request = TestRequest::get().insert_header(("Accept", accept));
+            let found = WantsCsv::from_request(&request.to_http_request(), &mut Payload::None);
+            assert_eq!(
+                found.into_inner(),
+                Ok(WantsCsv(wants_csv)),
+                "Accept: {accept}"
+            );
+        }
+        let request = TestRequest::get().to_http_request();
+        let found = WantsCsv::from_request(&request, &mut Payload::None);
+        assert_eq!(found.into_inner(), Ok(WantsCsv(false)));
     }
 }

@@ -55,13 +55,7 @@ impl Call {
         if !had {
             return Err(Error::new(Code::KeyInUse));
         }
-        let record = records::table
-            .find((caller, &key.key))
-            .filter(records::created_at.gt(self.now - KEPT))
-            .select(Record::as_select())
-            .first(conn)
-            .optional()?;
-        if let Some(record) = record {
+        if let Some(record) = self.record(conn, &key.key)? {
             if record.fingerprint != key.fingerprint {
                 return Err(Error::at(Code::KeyReused, At::Header("Idempotency-Key")));
             }
@@ -114,6 +108,23 @@ impl Call {
             ))
             .execute(conn)?;
         Ok(answer)
+    }
+
+    /// Has this caller's key its answer? Then the request makes nothing new: it is replayed or refused.
+    pub fn is_answered(&self, conn: &mut PgConnection) -> Result<bool, Error> {
+        match &self.key {
+            Some(key) => Ok(self.record(conn, &key.key)?.is_some()),
+            None => Ok(false),
+        }
+    }
+
+    fn record(&self, conn: &mut PgConnection, key: &str) -> Result<Option<Record>, Error> {
+        Ok(records::table
+            .find((self.actor.name(), key))
+            .filter(records::created_at.gt(self.now - KEPT))
+            .select(Record::as_select())
+            .first(conn)
+            .optional()?)
     }
 }
 

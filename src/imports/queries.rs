@@ -24,14 +24,17 @@ pub const KEPT: Duration = Duration::days(90);
 /// How many imports of one sender may be on their way at once.
 pub const MOST_AT_ONCE: i64 = 10;
 
-/// 429 when the sender has too many on their way.
+/// 429 when the sender has too many on their way; what is only to be answered again is none more.
 pub fn open(conn: &mut PgConnection, call: &Call, id: Uuid, dry_run: bool) -> Result<(), Error> {
+    let arriving = imports::status
+        .eq(ImportStatus::Receiving)
+        .and(imports::updated_at.ge(call.now - PATIENCE));
     let on_their_way: i64 = imports::table
-        .filter(imports::status.eq_any([ImportStatus::Receiving, ImportStatus::Running]))
+        .filter(arriving.or(imports::status.eq(ImportStatus::Running)))
         .filter(imports::created_by.eq(call.actor.name()))
         .count()
         .get_result(conn)?;
-    if on_their_way >= MOST_AT_ONCE {
+    if on_their_way >= MOST_AT_ONCE && !call.is_answered(conn)? {
         let detail = Text::new(
             "Tio importer från samma avsändare är redan på väg. Vänta tills någon av dem är klar.",
             "Ten imports of the same sender are on their way already. Wait until one of them is completed.",

@@ -619,6 +619,17 @@ fn slow_senders_hold_no_connection_of_the_database() {
 fn ten_imports_of_one_sender_may_be_on_their_way_and_another_sender_is_not_held_up() {
     let town = Hedemora::new();
     let (app, hr) = (&town.app, &town.hr);
+    let lines = text(&[goal(&town, "1", "Ett")]);
+    let keyed = || {
+        let headers = [
+            ("Content-Type", "application/x-ndjson"),
+            ("Idempotency-Key", "nightly-1"),
+        ];
+        app.send(hr, "POST", "/imports", &headers, Some(&lines))
+            .expect(201)
+    };
+    let answered = keyed();
+    completed(app, hr, &answered);
     let mut conn = app.database();
     diesel::sql_query(
         "insert into imports (id, status, dry_run, created_by, importer, request_id, created_at, updated_at)
@@ -626,9 +637,12 @@ fn ten_imports_of_one_sender_may_be_on_their_way_and_another_sender_is_not_held_
     )
     .execute(&mut conn)
     .unwrap();
-    let lines = text(&[goal(&town, "1", "Ett")]);
     let refused = send(app, hr, "", &lines).expect_problem(429, "too-many-requests");
     assert_eq!(refused.header("retry-after"), Some("10"));
+    // what was answered before is answered again
+    let replayed = keyed();
+    assert_eq!(replayed.header("idempotency-replayed"), Some("true"));
+    assert_eq!(replayed.body, answered.body);
     let other = app.person("person-head", &[Role::HrAdministrator], &[]);
     completed(app, &other, &send(app, &other, "", &lines).expect(201));
     // what stopped on its way does not count for long
