@@ -24,6 +24,7 @@ use crate::identity::providers::{Provider, Settings};
 use crate::identity::tokens::{Issuer, LOCAL_AUDIENCE, LOCAL_ISSUER, Verifier, role};
 use crate::imports;
 use crate::logging;
+use crate::memory;
 use crate::references::References;
 use crate::retention;
 use crate::rules::access::Role;
@@ -272,6 +273,8 @@ fn load_demo() -> Result<(), String> {
 }
 
 fn serve(config: &Config) -> Result<(), String> {
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    memory::share_arenas(cores);
     let listen = |name: &str, address: SocketAddr| {
         TcpListener::bind(address)
             .map_err(|error| format!("{name}: {address} cannot be listened on: {error}"))
@@ -328,7 +331,6 @@ fn serve(config: &Config) -> Result<(), String> {
         Duration::from_secs(1)
     };
     actix_web::rt::System::new().block_on(async move {
-        let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let (db, background) = (service.db.clone(), service.background.clone());
         let connections = service.connections.clone();
         let clock = service.clock.clone();
@@ -341,6 +343,7 @@ fn serve(config: &Config) -> Result<(), String> {
             actix_web::rt::spawn(server),
             actix_web::rt::spawn(operators),
         );
+        actix_web::rt::spawn(memory::settle());
         actix_web::rt::spawn(connections.end_the_slow());
         actix_web::rt::spawn(http::idempotency::forget_regularly(background.clone()));
         actix_web::rt::spawn(reminders::run(background.clone(), clock.clone()));

@@ -52,3 +52,4 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod logging;
+pub mod memory;

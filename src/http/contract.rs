@@ -10,7 +10,8 @@ use actix_web::{HttpMessage, web};
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{ValidationError, Validator};
 use serde_json::{Map, Value, json};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::call::{Admitted, Call, IfMatch, Key};
@@ -53,7 +54,7 @@ struct Operation {
     secured: bool,
     parameters: Vec<Parameter>,
     /// Of JSON lines: a line's.
-    body: Option<Validator>,
+    body: Option<Arc<Validator>>,
     /// It takes JSON lines, which its handler reads one by one; a body of JSON is one line.
     streamed: bool,
     /// Without a body, an operation that needs none is sent `{}`.
@@ -66,7 +67,7 @@ struct Parameter {
     place: String,
     required: bool,
     kind: Kind,
-    validator: Validator,
+    validator: Arc<Validator>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +90,7 @@ pub enum Admission {
 impl Contract {
     /// Fails, naming the place, when the document is not one that can be enforced.
     pub fn new(document: &Value) -> Result<Contract, String> {
-        let components = &document["components"];
+        let mut schemas = Schemas::of(&document["components"]);
         let mut contract = Contract {
             router: matchit::Router::new(),
             paths: Vec::new(),
@@ -99,7 +100,7 @@ impl Contract {
             for (method, operation) in item.as_object().ok_or("a path without operations")? {
                 operations.insert(
                     method.to_uppercase(),
-                    Operation::new(operation, components)?,
+                    Operation::new(operation, &mut schemas)?,
                 );
             }
             let mut allowed: Vec<&str> = operations.keys().map(String::as_str).collect();
@@ -241,7 +242,7 @@ impl Contract {
 }
 
 impl Operation {
-    fn new(operation: &Value, components: &Value) -> Result<Operation, String> {
+    fn new(operation: &Value, schemas: &mut Schemas) -> Result<Operation, String> {
         let id = operation["operationId"]
             .as_str()
             .ok_or("an operation without operationId")?
@@ -251,7 +252,7 @@ impl Operation {
             .as_array()
             .into_iter()
             .flatten()
-            .map(|parameter| Parameter::new(parameter, components))
+            .map(|parameter| Parameter::new(parameter, schemas))
             .collect::<Result<_, _>>()
             .map_err(context)?;
         let streamed = operation["requestBody"]["content"]
@@ -262,7 +263,7 @@ impl Operation {
             .and_then(|content| content.values().next())
             .map(|media| &media["schema"]);
         let body = schema
-            .map(|schema| validator(schema, components))
+            .map(|schema| schemas.validator(schema))
             .transpose()
             .map_err(context)?;
         Ok(Operation {
@@ -342,7 +343,8 @@ impl Operation {
 }
 
 impl Parameter {
-    fn new(parameter: &Value, components: &Value) -> Result<Parameter, String> {
+    fn new(parameter: &Value, schemas: &mut Schemas) -> Result<Parameter, String> {
+        let components = schemas.components;
         let parameter = match parameter["$ref"].as_str() {
             Some(reference) => components
                 .pointer(reference.trim_start_matches("#/components"))
@@ -361,7 +363,7 @@ impl Parameter {
             place: text("in"),
             required: parameter["required"] == json!(true),
             kind,
-            validator: validator(&parameter["schema"], components)?,
+            validator: schemas.validator(&parameter["schema"])?,
         })
     }
 
@@ -403,19 +405,47 @@ fn kind_of<'a>(schema: &'a Value, components: &'a Value) -> &'a str {
         .unwrap_or_default()
 }
 
-fn validator(schema: &Value, components: &Value) -> Result<Validator, String> {
-    let mut root = schema.clone();
-    let mut schemas = Map::new();
-    collect_references(schema, components, &mut schemas);
-    root["components"] = json!({ "schemas": schemas });
-    jsonschema::options()
-        .with_draft(jsonschema::Draft::Draft202012)
-        .should_validate_formats(true)
-        .with_format("uuid", json_text::is_uuid)
-        .with_format("date", json_text::is_date)
-        .with_format("date-time", json_text::is_date_time)
-        .build(&root)
-        .map_err(|error| error.to_string())
+/// What schemas are compiled to. Lists share their parameters and changes their ids, so that few differ.
+struct Schemas<'a> {
+    components: &'a Value,
+    compiled: HashMap<String, Arc<Validator>>,
+}
+
+impl<'a> Schemas<'a> {
+    fn of(components: &'a Value) -> Schemas<'a> {
+        Schemas {
+            components,
+            compiled: HashMap::new(),
+        }
+    }
+
+    fn validator(&mut self, schema: &Value) -> Result<Arc<Validator>, String> {
+        // what it says of itself is not checked
+        let mut root = schema.clone();
+        if let Some(root) = root.as_object_mut() {
+            root.retain(|name, _| {
+                !["description", "example", "examples", "default"].contains(&name.as_str())
+            });
+        }
+        let mut schemas = Map::new();
+        collect_references(schema, self.components, &mut schemas);
+        root["components"] = json!({ "schemas": schemas });
+        let key = root.to_string();
+        if let Some(known) = self.compiled.get(&key) {
+            return Ok(known.clone());
+        }
+        let validator = jsonschema::options()
+            .with_draft(jsonschema::Draft::Draft202012)
+            .should_validate_formats(true)
+            .with_format("uuid", json_text::is_uuid)
+            .with_format("date", json_text::is_date)
+            .with_format("date-time", json_text::is_date_time)
+            .build(&root)
+            .map_err(|error| error.to_string())?;
+        let validator = Arc::new(validator);
+        self.compiled.insert(key, validator.clone());
+        Ok(validator)
+    }
 }
 
 /// The component schemas that a schema refers to, and those refer to: all that its validator needs to know.

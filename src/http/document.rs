@@ -138,7 +138,7 @@ const PROBLEMS: &[(u16, &str)] = &[
 pub fn complete(collected: OpenApi) -> Value {
     let mut document = json!(collected);
     document["info"] = info();
-    document["servers"] = servers("https://kompetens.example.se");
+    document["servers"] = servers(EXAMPLE);
     document["security"] = json!([{"bearer": []}]);
     document["externalDocs"] = json!({
         "description": "Conventions of the API and the catalogue of its problems",
@@ -207,11 +207,13 @@ pub fn complete(collected: OpenApi) -> Value {
     document
 }
 
-/// The same document, saying where it is served: scheme and authority.
-pub fn with_server(document: &Value, public_url: &str) -> Value {
-    let mut served = document.clone();
-    served["servers"] = servers(public_url);
-    served
+/// Where the published document says that it is served.
+const EXAMPLE: &str = "https://kompetens.example.se";
+
+/// The document's text, saying where it is served: scheme and authority.
+pub fn with_server(text: &str, public_url: &str) -> String {
+    let member = |url| format!("\"servers\":{}", servers(url));
+    text.replacen(&member(EXAMPLE), &member(public_url), 1)
 }
 
 fn servers(public_url: &str) -> Value {
@@ -763,13 +765,13 @@ fn extend(array: &mut Value, more: impl Iterator<Item = Value>) {
 
 #[cfg(test)]
 mod tests {
-    use super::with_server;
-    use serde_json::json;
+    use super::*;
 
     #[test]
     fn the_served_document_differs_only_in_its_server() {
-        let document = json!({"openapi": "3.1.0", "servers": [{"url": "https://kompetens.example.se/kompetens/v1"}], "paths": {}});
-        let mut served = with_server(&document, "http://127.0.0.1:8080");
+        let document = json!({"openapi": "3.1.0", "servers": servers(EXAMPLE), "paths": {}});
+        let served = with_server(&document.to_string(), "http://127.0.0.1:8080");
+        let mut served: Value = serde_json::from_str(&served).expect("JSON");
         assert_eq!(
             served["servers"][0]["url"],
             "http://127.0.0.1:8080/kompetens/v1"

@@ -93,7 +93,7 @@ impl Clock {
 
 /// 422 unless a body fits what the document says of an operation's; for what arrives in another way than as its body.
 pub fn operation_body_fault(operation: &str, body: &Value) -> Result<(), Error> {
-    CONTRACT.check(operation, body)
+    PUBLISHED.contract.check(operation, body)
 }
 
 /// The operations. The router tries the pattern of one path after the other, so what is asked for most comes first.
@@ -123,37 +123,49 @@ const PAGE_DOCUMENT: &str = "/docs/openapi.json";
 
 /// Made when the page is opened first.
 static PAGE_DOCUMENT_TEXT: LazyLock<web::Bytes> =
-    LazyLock::new(|| document::with_server(document(), "").to_string().into());
+    LazyLock::new(|| document::with_server(&PUBLISHED.text, "").into());
 
-static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
+/// The published OpenAPI document, made from the handlers.
+pub fn document() -> &'static Value {
+    static DOCUMENT: LazyLock<Value> = LazyLock::new(make_document);
+    &DOCUMENT
+}
+
+fn make_document() -> Value {
     let (_, collected) = App::new()
         .into_utoipa_app()
         .configure(operations)
         .split_for_parts();
     document::complete(collected)
-});
-
-/// The published OpenAPI document, made from the handlers.
-pub fn document() -> &'static Value {
-    &DOCUMENT
 }
 
-static CONTRACT: LazyLock<Contract> = LazyLock::new(|| {
-    Contract::new(document()).expect("the document, which a test compares whole, can be enforced")
+/// What is kept of the document while serving. As values it is many times as large as its text, so these are let go.
+struct Published {
+    contract: Contract,
+    text: String,
+}
+
+static PUBLISHED: LazyLock<Published> = LazyLock::new(|| {
+    let document = make_document();
+    Published {
+        contract: Contract::new(&document)
+            .expect("the document, which a test compares whole, can be enforced"),
+        text: document.to_string(),
+    }
 });
 
 /// Starts serving on the listener, and what the service does unasked; the server runs when awaited.
 pub fn serve(service: Service, listener: TcpListener, workers: usize) -> std::io::Result<Server> {
-    LazyLock::force(&CONTRACT);
     let connections = service.connections.clone();
     let each = connections.for_each_of(workers);
-    let served_document = document::with_server(document(), &service.public_url).to_string();
+    let served_document = document::with_server(&PUBLISHED.text, &service.public_url);
+    let served_document = web::Bytes::from(served_document);
     actix_web::rt::spawn(service.references.clone().keep(service.background.clone()));
     let uses = service.verifier.uses.clone();
     actix_web::rt::spawn(uses.write_regularly(service.background.clone()));
     actix_web::rt::spawn(service.limits.clone().forget_regularly());
     let server = HttpServer::new(move || {
-        let document_text = web::Bytes::from(served_document.clone());
+        let document_text = served_document.clone();
         App::new()
             .app_data(web::Data::new(service.db.clone()))
             .app_data(web::Data::new(service.clone()))
@@ -250,7 +262,9 @@ async fn door(
         };
         let make_call = |actor| Call::new(actor, (service.clock.0)(), &context.request_id);
         let deadline = service.body_deadline;
-        let asked = CONTRACT.admit(&mut request, deadline, authenticate, make_call);
+        let asked = PUBLISHED
+            .contract
+            .admit(&mut request, deadline, authenticate, make_call);
         // a panic must not close the connection without an answer, here or below
         match AssertUnwindSafe(asked).catch_unwind().await {
             Ok(admission) => admission.map(Some),
