@@ -19,7 +19,7 @@ use crate::http::paging::Paging;
 use crate::organisation::appointments;
 use crate::rules::access::{self, Asker, Reach, Reading};
 use crate::rules::calendar;
-use crate::rules::follow_up::{FollowUpStatus, Level, Method};
+use crate::rules::follow_up::{FollowUpMethod, FollowUpStatus, Level};
 use crate::rules::lifecycle::EventStatus;
 use crate::window;
 
@@ -301,7 +301,7 @@ fn due_dates_of(
 
 type DueRow = (
     (Uuid, NaiveDate),
-    (Level, Method),
+    (Level, FollowUpMethod),
     (i32, DateTime<Utc>),
     (String, i32, DateTime<Utc>),
 );
@@ -315,13 +315,13 @@ fn in_swedish(level: Level) -> &'static str {
     }
 }
 
-fn by_method(method: Method) -> &'static str {
+fn by_method(method: FollowUpMethod) -> &'static str {
     match method {
-        Method::Survey => "genom enkät",
-        Method::Interview => "genom intervju",
-        Method::Observation => "genom observation",
-        Method::GroupDiscussion => "genom gruppsamtal",
-        Method::Measurement => "genom mätning",
-        Method::Other => "på annat sätt",
+        FollowUpMethod::Survey => "genom enkät",
+        FollowUpMethod::Interview => "genom intervju",
+        FollowUpMethod::Observation => "genom observation",
+        FollowUpMethod::GroupDiscussion => "genom gruppsamtal",
+        FollowUpMethod::Measurement => "genom mätning",
+        FollowUpMethod::Other => "på annat sätt",
     }
 }

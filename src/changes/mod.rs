@@ -233,12 +233,14 @@ pub struct NumberedChange {
     #[schema(example = false)]
     pub tombstone: bool,
     /// The resource as it was after the change; absent in a tombstone, in a reminder, and when it has been disposed of since.
+    /// Its schema has the name of `resourceType`: an `event` is an `Event`, an `officeAppointment` an `OfficeAppointment`. Three have
+    /// others: a `planningAnswer` is a `GivenAnswer`, a `followUp` a `StoredFollowUp`, an `apiClient` a `MachineClient`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub resource: Option<Value>,
     /// What is reminded of, when `operation` is `remind`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<reminders::Reminder>)]
     pub reminder: Option<Value>,
 }
 

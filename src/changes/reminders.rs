@@ -9,8 +9,9 @@ use diesel::dsl::sql;
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Date, Nullable, Text, Timestamptz, Uuid as SqlUuid};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Change, Operation, ResourceType};
@@ -30,18 +31,34 @@ const EVERY: Duration = Duration::from_secs(60);
 /// Any number will do that no other lock has.
 const LOCK: i64 = 0x6b6f_6d70_7265_6d69;
 
-/// What the log says of a reminder.
-#[derive(Debug, Serialize)]
+/// What is reminded of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Reminder<'a> {
-    /// `followUpDueSoon`, `followUpOverdue` or `decisionNeeded`.
-    kind: &'a str,
+pub enum ReminderKind {
+    /// A follow-up is due soon.
+    FollowUpDueSoon,
+    /// A follow-up is overdue.
+    FollowUpOverdue,
+    /// A decision on an exception is needed within three days.
+    DecisionNeeded,
+}
+
+crate::stored_as_text!(ReminderKind);
+
+/// What is due, when, and whose it is.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Reminder {
+    kind: ReminderKind,
     /// The day it is due, or the decision needed.
+    #[schema(example = "2026-10-05")]
     date: NaiveDate,
-    /// Who carries out the follow-up, or answers for the event that waits for a decision.
-    responsible_person: &'a str,
-    /// The nearest head of that person who holds the office today, someone acting first; null when there is none.
-    head: Option<&'a str>,
+    /// Who carries out the follow-up, or answers for the event that waits for a decision (personRef).
+    #[schema(example = "person-0003")]
+    responsible_person: String,
+    /// The nearest head of that person who holds the office today, someone acting first (personRef); null when there is none.
+    #[schema(required = true, example = "person-0005")]
+    head: Option<String>,
 }
 
 #[derive(QueryableByName)]
@@ -55,7 +72,7 @@ struct Due {
     #[diesel(sql_type = diesel::sql_types::Integer)]
     revision: i32,
     #[diesel(sql_type = Text)]
-    kind: String,
+    kind: ReminderKind,
     #[diesel(sql_type = Date)]
     date: NaiveDate,
     #[diesel(sql_type = Text)]
@@ -101,19 +118,20 @@ pub fn remind(conn: &mut PgConnection, call: &Call) -> Result<usize, Error> {
         .bind::<Date, _>(today + Days::new(DAYS_BEFORE_DECISION))
         .bind::<BigInt, _>(BATCH)
         .load(conn)?;
-    for one in &due {
+    let written = due.len();
+    for one in due {
         diesel::insert_into(reminders::table)
             .values((
                 reminders::resource_id.eq(one.id),
-                reminders::kind.eq(&one.kind),
+                reminders::kind.eq(one.kind),
                 reminders::date.eq(one.date),
             ))
             .execute(conn)?;
         let reminder = Reminder {
-            kind: &one.kind,
+            kind: one.kind,
             date: one.date,
-            responsible_person: &one.responsible_person,
-            head: one.head.as_deref(),
+            responsible_person: one.responsible_person,
+            head: one.head,
         };
         let change = Change {
             operation: Operation::Remind,
@@ -126,7 +144,7 @@ pub fn remind(conn: &mut PgConnection, call: &Call) -> Result<usize, Error> {
         };
         super::append(conn, call, &change)?;
     }
-    Ok(due.len())
+    Ok(written)
 }
 
 /// Looks every minute, for as long as the service runs.

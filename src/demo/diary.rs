@@ -16,7 +16,7 @@ use crate::external_ids::{ExternalId, Origin};
 use crate::follow_ups::entries::{self, NewFollowUpEntry};
 use crate::follow_ups::{self, Grounds, NewFollowUp};
 use crate::http::call::{Call, IfMatch};
-use crate::identity::clients::{self, NewApiClient};
+use crate::identity::clients::{self, NewMachineClient};
 use crate::imports;
 use crate::organisation::appointments::{self, NewOfficeAppointment};
 use crate::organisation::contracts::{self, NewSupplierContract};
@@ -124,7 +124,7 @@ pub enum Deed {
     /// Its address is told to nobody.
     CalendarFeed(Uuid, NewCalendarFeed),
     /// Its secret is told to nobody.
-    ApiClient(Uuid, NewApiClient),
+    MachineClient(Uuid, NewMachineClient),
     RetentionRule(Uuid, NewRetentionRule),
     /// The ids are the subscription's and that of a test delivery, which was given up.
     Webhook((Uuid, Uuid), NewWebhookSubscription),
@@ -257,7 +257,7 @@ fn perform(conn: &mut PgConnection, call: &Call, deed: &Deed) -> Result<(), Erro
             let secret = calendar_feeds::Secret::random()?;
             calendar_feeds::create(conn, call, *id, &secret, new).map(drop)
         }
-        Deed::ApiClient(id, new) => {
+        Deed::MachineClient(id, new) => {
             call.may(Action::ManageIntegrations)?;
             clients::create(conn, call, *id, &clients::Secret::random()?, new).map(drop)
         }

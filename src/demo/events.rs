@@ -11,12 +11,12 @@ use crate::events::{EventContent, NewOccasion, OccasionPlaceKind, Participants, 
 use crate::follow_ups::entries::{Effect, GoalEffect, NewFollowUpEntry};
 use crate::follow_ups::{Grounds, NewFollowUp};
 use crate::rules::answers::{FacetAnswer, NotApplicable, PlanningAnswer, Reason};
-use crate::rules::follow_up::{CarriedOut, EffectSeen, Level, Method};
+use crate::rules::follow_up::{CarriedOut, EffectSeen, FollowUpMethod, Level};
 use crate::rules::lifecycle::EventStatus;
 use crate::rules::scope::{ProposedArranger, ProposedKind};
 
+use FollowUpMethod::{GroupDiscussion, Interview, Measurement, Observation, Survey};
 use Level::{Behaviour, Learning, Results};
-use Method::{GroupDiscussion, Interview, Measurement, Observation, Survey};
 use Place::{Digital, Undecided, Venue};
 use Reply::{Aims, Because, Choice, Facets, Goals, No, NotApplicable as Not, Text, Yes};
 use Step::{
@@ -57,7 +57,7 @@ pub struct Story {
     created: i64,
     answers: &'static [&'static [Given]],
     /// Due day (`None`: the guideline's default), level, method and who.
-    follow_ups: &'static [(Option<i64>, Level, Method, &'static str)],
+    follow_ups: &'static [(Option<i64>, Level, FollowUpMethod, &'static str)],
     life: &'static [(i64, Step)],
 }
 

@@ -23,7 +23,7 @@ use crate::calendar_feeds::NewCalendarFeed;
 use crate::changes::ResourceType;
 use crate::db::migrations;
 use crate::error::Error;
-use crate::identity::clients::NewApiClient;
+use crate::identity::clients::NewMachineClient;
 use crate::organisation::units;
 use crate::retention::{NewRetentionRule, RecordKind};
 use crate::rules::access::Scope;
@@ -94,7 +94,7 @@ fn calendar_feed(days: &Days) -> Entry {
 
 /// The HR system keeps units and people as they are there. Whoever wants to try it rotates its secret.
 fn hr_system(days: &Days) -> Entry {
-    let new = NewApiClient {
+    let new = NewMachineClient {
         name: "HR-systemet".to_owned(),
         scopes: [
             Scope::EventsRead,
@@ -109,7 +109,7 @@ fn hr_system(days: &Days) -> Entry {
     Entry {
         at: days.at(-30, (8, 30)),
         by: HR_ADMINISTRATOR,
-        deed: Deed::ApiClient(diary::id(0x1a01), new),
+        deed: Deed::MachineClient(diary::id(0x1a01), new),
     }
 }
 

@@ -85,11 +85,11 @@ pub struct Event {
     pub actual_participants: Option<AsJson<Participants>>,
     /// What it is expected to cost, in whole kronor excluding VAT.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = 12000)]
+    #[schema(minimum = 0, maximum = 1000000000, example = 12000)]
     pub estimated_cost: Option<i64>,
     /// What it cost, in whole kronor excluding VAT.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = 11500)]
+    #[schema(minimum = 0, maximum = 1000000000, example = 11500)]
     pub actual_cost: Option<i64>,
     /// Its registry number (diarienummer).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -170,11 +170,11 @@ pub struct NewOccasion {
     pub id: Option<Uuid>,
     /// When it starts; any offset, kept to the microsecond.
     #[serde(deserialize_with = "crate::http::json_text::moment")]
-    #[schema(example = "2026-10-05T08:30:00+02:00")]
+    #[schema(example = "2030-10-07T08:30:00+02:00")]
     pub starts_at: DateTime<Utc>,
     /// When it ends, after it starts.
     #[serde(deserialize_with = "crate::http::json_text::moment")]
-    #[schema(example = "2026-10-05T16:30:00+02:00")]
+    #[schema(example = "2030-10-07T16:30:00+02:00")]
     pub ends_at: DateTime<Utc>,
     /// Where: in a venue, digitally, or not decided yet.
     #[schema(example = "venue")]

@@ -26,11 +26,17 @@ use crate::http::patch::merged;
 use crate::organisation::people;
 use crate::planning::Plan;
 use crate::rules::follow_up::{
-    self, CarriedOut, DueFacts, DueStatus, EffectSeen, FollowUpStatus, Level, Method,
+    self, CarriedOut, DueFacts, DueStatus, EffectSeen, FollowUpMethod, FollowUpStatus, Level,
 };
 use crate::rules::lifecycle::{self, Editable, EventStatus};
 
-crate::stored_as_text!(Level, Method, FollowUpStatus, CarriedOut, EffectSeen);
+crate::stored_as_text!(
+    Level,
+    FollowUpMethod,
+    FollowUpStatus,
+    CarriedOut,
+    EffectSeen
+);
 
 /// A follow-up as it is stored, and as a baseline and the change log show it.
 #[derive(
@@ -63,7 +69,7 @@ pub struct StoredFollowUp {
     pub level: Level,
     /// How it looks.
     #[schema(example = "interview")]
-    pub method: Method,
+    pub method: FollowUpMethod,
     /// The last day to do it (Stockholm).
     #[schema(example = "2027-01-03")]
     pub due_date: NaiveDate,
@@ -119,7 +125,7 @@ pub struct FollowUp {
     pub level: Level,
     /// How it looks.
     #[schema(example = "interview")]
-    pub method: Method,
+    pub method: FollowUpMethod,
     /// The last day to do it (Stockholm).
     #[schema(example = "2027-01-03")]
     pub due_date: NaiveDate,
@@ -173,7 +179,7 @@ pub struct NewFollowUp {
     pub level: Level,
     /// How it looks.
     #[schema(example = "interview")]
-    pub method: Method,
+    pub method: FollowUpMethod,
     /// The last day to do it (Stockholm), not before the last occasion. Without it the guideline version's days after that.
     #[schema(example = "2027-01-03")]
     pub due_date: Option<NaiveDate>,

@@ -5,12 +5,15 @@
 
 use actix_web::http::StatusCode;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 use utoipa::openapi::OpenApi;
+use utoipa::{PartialSchema, ToSchema};
 
 use super::answer::BASE;
 use super::problem::TYPES;
 use super::refusals;
 use crate::error::Code;
+use crate::webhooks::deliver::{ChangeMessage, TestMessage};
 
 /// The values of each enumeration and what they mean: the doc comments of its variants, which build.rs reads.
 const ENUM_VALUES: &[(&str, &str, &str)] = include!(concat!(env!("OUT_DIR"), "/enum_values.rs"));
@@ -33,21 +36,32 @@ const FOLLOWS: &[(&str, &str)] = &[
     ("list_webhook_deliveries", "redeliver_webhook"),
 ];
 
-/// The tags in the order of the document; those that no operation has are left out.
+/// Answers without a revision that carry an ETag all the same.
+const TAGGED: &[&str] = &[
+    "list_planning_answers",
+    "get_compliance",
+    "create_decision",
+    "create_test_delivery",
+    "get_webhook_delivery",
+    "redeliver_webhook",
+];
+
+/// Answers with 200 that say where it is whose secret they show: what replays them shows none.
+const LOCATED: &[&str] = &["rotate_api_client_secret", "rotate_webhook_secret"];
+
+/// Numbers that may outgrow 32 bits: those of the change log, and sums of money.
+const LONG: &[&str] = &[
+    "after",
+    "entryId",
+    "nextAfter",
+    "number",
+    "actualCost",
+    "estimatedCost",
+];
+
+/// The tags in the order of the document, which is that of the tour in the README; those that no operation has are left out.
 const TAGS: &[(&str, &str)] = &[
     ("service", "The service itself, and who is asking."),
-    (
-        "guideline",
-        "The versions of the guideline: questions, goals, desired effects, venue ladder and settings.",
-    ),
-    (
-        "integrations",
-        "Machines that use the service, and what they are told.",
-    ),
-    (
-        "organisation",
-        "Units, people, office appointments, business goals, venues and supplier contracts, each valid from and to a day.",
-    ),
     (
         "events",
         "Planning days, training days and other events that the guideline covers, from draft to closed.",
@@ -65,12 +79,24 @@ const TAGS: &[(&str, &str)] = &[
         "What was learned and how it is used: the follow-ups of an event.",
     ),
     (
+        "reports",
+        "Numbers, lessons and calendars: what became of it all.",
+    ),
+    (
+        "organisation",
+        "Units, people, office appointments, business goals, venues and supplier contracts, each valid from and to a day.",
+    ),
+    (
+        "guideline",
+        "The versions of the guideline: questions, goals, desired effects, venue ladder and settings.",
+    ),
+    (
         "imports",
         "JSON lines from the systems that keep units, people, goals, contracts and events.",
     ),
     (
-        "reports",
-        "Numbers, lessons and calendars: what became of it all.",
+        "integrations",
+        "Machines that use the service, and what they are told.",
     ),
 ];
 
@@ -157,7 +183,10 @@ pub fn complete(collected: OpenApi) -> Value {
         "Dates and times lie between the years 1900 and 2199; a leap second is refused."
     ]);
     add_components(&mut document["components"]);
+    document["webhooks"] = webhooks(&mut document["components"]["schemas"]);
     complete_schemas(&mut document);
+    shorten_integers(&mut document, "");
+    never_null_in_answers(&mut document);
     explain_enums(&mut document["components"]["schemas"]);
 
     let mut paths: Map<String, Value> = Map::new();
@@ -168,6 +197,7 @@ pub fn complete(collected: OpenApi) -> Value {
                 .map(|(path, item)| (path.strip_prefix(BASE).unwrap_or(&path).to_owned(), item)),
         );
     }
+    name_enums(&mut paths, &mut document["components"]["schemas"]);
     let operations: Vec<(String, String, Value)> = paths
         .iter()
         .flat_map(|(path, item)| {
@@ -239,7 +269,8 @@ fn info() -> Value {
 fn add_components(components: &mut Value) {
     components["securitySchemes"]["bearer"] = json!({
         "type": "http", "scheme": "bearer", "bearerFormat": "JWT",
-        "description": "A token that says who the person is, in which roles, for which units."
+        "description": "A token that says who the person is, in which roles, for which units, or the secret of an API client. With `./dev run` \
+            make one on your machine: `kompetens token --person person-0001 --role hrAdministrator` (`kompetens token --help`)."
     });
     let text = |description: &str, example: &str| json!({"description": description, "schema": {"type": "string"}, "example": example});
     components["headers"] = json!({
@@ -351,6 +382,7 @@ fn problem_response(description: &str, codes: &[Code]) -> Value {
             (Code::KeyInUse, _) | (_, 429 | 503) => {
                 headers["Retry-After"] = reference("headers", "Retry-After")
             }
+            (Code::SecretAlreadyShown, _) => headers["Location"] = reference("headers", "Location"),
             _ => {}
         }
     }
@@ -436,6 +468,156 @@ fn complete_schemas(value: &mut Value) {
     }
 }
 
+/// What subscriptions are sent. No operation names these schemas, so that they are added here.
+fn webhooks(schemas: &mut Value) -> Value {
+    let mut known = vec![
+        (ChangeMessage::name().into_owned(), ChangeMessage::schema()),
+        (TestMessage::name().into_owned(), TestMessage::schema()),
+    ];
+    ChangeMessage::schemas(&mut known);
+    TestMessage::schemas(&mut known);
+    for (name, schema) in known {
+        add(schemas, &name, json!(schema));
+    }
+    let header = |name: &str, description: &str, schema: Value| json!({"name": name, "in": "header", "required": true, "description": description, "schema": schema});
+    let sent = |id: &str, summary: &str, description: &str, body: &str| {
+        json!({"post": {
+            "operationId": id,
+            "tags": ["integrations"],
+            "summary": summary,
+            "description": description,
+            "security": [],
+            "parameters": [
+                header("webhook-id", "The id of the message, the same each time that it is sent: what has been done need not be done again.",
+                    json!({"type": "string"})),
+                header("webhook-timestamp", "When this attempt was made, in seconds since 1970. Refuse what is older than five minutes.",
+                    json!({"type": "integer", "format": "int64"})),
+                header("webhook-signature", "`v1,` and the base64 of HMAC-SHA256 over id, timestamp and body with full stops between; \
+                    for a day after a rotation one of each secret, with a space between.", json!({"type": "string"})),
+            ],
+            "requestBody": {"required": true, "content": {"application/json": {"schema": reference("schemas", body)}}},
+            "responses": {
+                "2XX": {"description": "It has got through."},
+                "default": {"description": "It has not, and is sent again: after seconds, then hours, for five days. Redirects are not followed."}
+            }
+        }})
+    };
+    json!({
+        "change": sent("webhook_change", "A change",
+            "Says what was changed and not to what; read the rest with your own rights, or follow `GET /changes`. Signed as Standard Webhooks says.",
+            &ChangeMessage::name()),
+        "test": sent("webhook_test", "A test delivery", "What `POST /webhook-subscriptions/{webhookSubscriptionId}/test-deliveries` asks for.",
+            &TestMessage::name()),
+    })
+}
+
+/// Clients make 64 bits a type of its own, or a text; only what needs them has them.
+fn shorten_integers(value: &mut Value, name: &str) {
+    match value {
+        Value::Array(items) => items
+            .iter_mut()
+            .for_each(|item| shorten_integers(item, name)),
+        Value::Object(members) => {
+            let fits = members
+                .get("maximum")
+                .and_then(Value::as_i64)
+                .is_some_and(|maximum| i32::try_from(maximum).is_ok());
+            if members.get("format") == Some(&json!("int64")) && (fits || !LONG.contains(&name)) {
+                members.insert("format".to_owned(), json!("int32"));
+            }
+            // a parameter's schema is under its name
+            let named = members
+                .get("name")
+                .and_then(Value::as_str)
+                .map(str::to_owned);
+            for (member, value) in members.iter_mut() {
+                match member.as_str() {
+                    "example" | "examples" => {}
+                    "schema" => shorten_integers(value, named.as_deref().unwrap_or(name)),
+                    _ => shorten_integers(value, member),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// What an answer need not have is left out, never null. A request may say null for it, so what requests hold stays as it is.
+fn never_null_in_answers(document: &mut Value) {
+    let mut asked = BTreeSet::new();
+    for item in document["paths"].as_object().into_iter().flatten() {
+        for operation in item.1.as_object().into_iter().flatten() {
+            collect_names(&operation.1["requestBody"], document, &mut asked);
+        }
+    }
+    let schemas = document["components"]["schemas"].as_object_mut();
+    for (_, schema) in schemas
+        .into_iter()
+        .flatten()
+        .filter(|(name, _)| !asked.contains(*name))
+    {
+        let required = schema["required"].take();
+        if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
+            for (name, property) in properties {
+                let is_required = required
+                    .as_array()
+                    .is_some_and(|names| names.contains(&json!(name)));
+                if !is_required {
+                    without_null(property);
+                }
+            }
+        }
+        match required {
+            Value::Null => {
+                schema
+                    .as_object_mut()
+                    .map(|schema| schema.remove("required"));
+            }
+            required => schema["required"] = required,
+        }
+    }
+}
+
+/// The names of the schemas that this refers to, and those refer to.
+fn collect_names(value: &Value, document: &Value, names: &mut BTreeSet<String>) {
+    match value {
+        Value::Array(items) => items
+            .iter()
+            .for_each(|item| collect_names(item, document, names)),
+        Value::Object(members) => {
+            let name = members
+                .get("$ref")
+                .and_then(Value::as_str)
+                .and_then(|reference| reference.strip_prefix("#/components/schemas/"));
+            if let Some(name) = name
+                && names.insert(name.to_owned())
+            {
+                collect_names(&document["components"]["schemas"][name], document, names);
+            }
+            members
+                .values()
+                .for_each(|member| collect_names(member, document, names));
+        }
+        _ => {}
+    }
+}
+
+fn without_null(schema: &mut Value) {
+    if let Some([kind, null]) = schema["type"].as_array().map(Vec::as_slice)
+        && null == "null"
+    {
+        schema["type"] = kind.clone();
+    }
+    let alternatives = schema["oneOf"].as_array().into_iter().flatten();
+    let mut others = alternatives.filter(|one| one["type"] != "null");
+    if let (Some(Value::Object(other)), None) = (others.next().cloned(), others.next())
+        && let Some(schema) = schema.as_object_mut()
+    {
+        schema.remove("oneOf");
+        schema.extend(other);
+    }
+}
+
 /// Says what each value of an enumeration means: in its description for people, and as generators of clients read it.
 fn explain_enums(schemas: &mut Value) {
     for (name, schema) in schemas.as_object_mut().into_iter().flatten() {
@@ -484,16 +666,53 @@ fn without_prefilled_parameters(operation: &mut Value) {
     }
 }
 
+/// The orders of a list as a schema with a name, which a client's types then have too: `EventSort`.
+fn name_enums(paths: &mut Map<String, Value>, schemas: &mut Value) {
+    for operation in paths.values_mut().filter_map(|item| item.get_mut("get")) {
+        let page = operation
+            .pointer("/responses/200/content/application~1json/schema/$ref")
+            .and_then(Value::as_str)
+            .and_then(|reference| reference.rsplit('/').next()?.strip_suffix("Page"))
+            .map(|item| format!("{item}Sort"));
+        let parameters = operation["parameters"].as_array_mut().into_iter().flatten();
+        let sort = parameters
+            .filter(|parameter| parameter["name"] == "sort")
+            .find_map(|parameter| parameter.get_mut("schema"));
+        let (Some(name), Some(sort)) = (page, sort) else {
+            continue;
+        };
+        let mut schema = std::mem::replace(sort, reference("schemas", &name));
+        let orders: Vec<&str> = schema["enum"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        let meanings = orders.iter().map(|order| match order.strip_prefix('-') {
+            Some(_) => "Descending.",
+            None => "Ascending.",
+        });
+        let explained: String = orders
+            .iter()
+            .zip(meanings.clone())
+            .map(|(order, meaning)| format!("\n- `{order}`: {meaning}"))
+            .collect();
+        let (meanings, description) = (
+            json!(meanings.collect::<Vec<_>>()),
+            schema["description"].as_str().unwrap_or("An order."),
+        );
+        schema["description"] = json!(format!("{description}\n{explained}"));
+        schema["x-enum-descriptions"] = meanings;
+        add(schemas, &name, schema);
+    }
+}
+
 /// A parameter is there or not; it is never null.
 fn without_null_parameters(operation: &mut Value) {
     let parameters = operation["parameters"].as_array_mut().into_iter().flatten();
-    for schema in parameters.filter_map(|parameter| parameter.get_mut("schema")) {
-        if let Some([kind, null]) = schema["type"].as_array().map(Vec::as_slice)
-            && null == "null"
-        {
-            schema["type"] = kind.clone();
-        }
-    }
+    parameters
+        .filter_map(|parameter| parameter.get_mut("schema"))
+        .for_each(without_null);
 }
 
 fn complete_operation(operation: &mut Value, path: &str, method: &str, components: &Value) {
@@ -540,7 +759,12 @@ fn complete_operation(operation: &mut Value, path: &str, method: &str, component
         add_examples(content, components);
     }
 
-    let own = refusals::own(operation["operationId"].as_str().unwrap_or_default());
+    let id = operation["operationId"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    let is_one_of = |names: &[&str]| names.contains(&id.as_str());
+    let own = refusals::own(&id);
     let responses = &mut operation["responses"];
     for (status, general) in PROBLEMS
         .iter()
@@ -581,8 +805,11 @@ fn complete_operation(operation: &mut Value, path: &str, method: &str, component
         let headers = [
             ("traceparent", true),
             ("X-Request-Id", true),
-            ("ETag", status == "304" || answers("revision")),
-            ("Location", status == "201"),
+            (
+                "ETag",
+                status == "304" || answers("revision") || is_one_of(TAGGED),
+            ),
+            ("Location", status == "201" || is_one_of(LOCATED)),
             ("Link", answers("nextCursor")),
             (
                 "Idempotency-Replayed",

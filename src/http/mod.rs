@@ -192,6 +192,7 @@ pub fn serve(service: Service, listener: TcpListener, workers: usize) -> std::io
                 utoipa_swagger_ui::SwaggerUi::new("/docs/{_:.*}").config(
                     utoipa_swagger_ui::Config::from(PAGE_DOCUMENT)
                         .persist_authorization(true)
+                        .doc_expansion("none")
                         .try_it_out_enabled(true),
                 ),
             )

@@ -12,7 +12,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 
 use super::{
-    Import, ImportLine, ImportOutcome, ImportRow, Lines, Received, judged, queries, received,
+    ImportJob, ImportLine, ImportOutcome, ImportRow, Lines, Received, judged, queries, received,
 };
 use crate::db::Db;
 use crate::error::{Code, Error};
@@ -24,6 +24,8 @@ use crate::http::paging::{Paging, PagingParameters};
 use crate::page_of;
 use crate::rules::access::Action;
 
+/// A body of one line.
+const ONE_LINE: &str = "{\"resource\": \"businessGoal\", \"sourceSystem\": \"hr-system\", \"externalId\": \"4711\", \"body\": {\"unitId\": \"0190a000-0000-7000-8000-000000000101\", \"title\": \"Fler elever når gymnasiebehörighet\", \"validFrom\": \"2020-01-01\"}}\n";
 /// How many lines are stored in one transaction, at most …
 const BATCH: usize = 200;
 /// … and of how many bytes, so that a batch is stored well within a transaction's deadline.
@@ -87,10 +89,10 @@ pub fn configure(config: &mut ServiceConfig) {
     params(ImportOptions),
     request_body(content(
         (ImportLine = "application/json", example = json!({"resource": "businessGoal", "sourceSystem": "hr-system", "externalId": "4711", "body": {"unitId": "0190a000-0000-7000-8000-000000000101", "title": "Fler elever når gymnasiebehörighet", "validFrom": "2020-01-01"}})),
-        (ImportLine = "application/x-ndjson", example = json!({"resource": "businessGoal", "sourceSystem": "hr-system", "externalId": "4711", "body": {"unitId": "0190a000-0000-7000-8000-000000000101", "title": "Fler elever når gymnasiebehörighet", "validFrom": "2020-01-01"}})),
-        (ImportLine = "application/jsonl", example = json!({"resource": "businessGoal", "sourceSystem": "hr-system", "externalId": "4711", "body": {"unitId": "0190a000-0000-7000-8000-000000000101", "title": "Fler elever når gymnasiebehörighet", "validFrom": "2020-01-01"}})),
-    ), description = "One JSON object a line; the schema is a line's. As `application/json` the body is one line, refused at once when it has not this form."),
-    responses((status = 201, description = "The body has come whole; its lines are being carried out.", body = Import)),
+        (String = "application/x-ndjson", example = json!(ONE_LINE)),
+        (String = "application/jsonl", example = json!(ONE_LINE)),
+    ), description = "A text of lines, each of which is an `ImportLine` in JSON. As `application/json` the body is one line, refused at once when it has not this form."),
+    responses((status = 201, description = "The body has come whole; its lines are being carried out.", body = ImportJob)),
 )]
 #[post("/kompetens/v1/imports")]
 async fn create_import(
@@ -237,7 +239,7 @@ fn keyed(call: Call, body: &[u8]) -> Call {
 #[utoipa::path(
     tag = "imports",
     params(ImportPath),
-    responses((status = 200, description = "The import.", body = Import)),
+    responses((status = 200, description = "The import.", body = ImportJob)),
 )]
 #[get("/kompetens/v1/imports/{importId}")]
 async fn get_import(
@@ -285,7 +287,7 @@ async fn list_import_rows(
 }
 
 /// 404 when an integration asks for another's import.
-fn expect_own(call: &Call, import: &Import) -> Result<(), Error> {
+fn expect_own(call: &Call, import: &ImportJob) -> Result<(), Error> {
     if call.actor.integration().is_some() && import.created_by != call.actor.name() {
         return Err(Error::new(Code::NotFound));
     }

@@ -53,7 +53,7 @@ const HOUSEKEEPING: u32 = 20;
 #[derive(Debug, Clone, PartialEq, Queryable, Selectable, Serialize, ToSchema)]
 #[diesel(table_name = imports, check_for_backend(Pg))]
 #[serde(rename_all = "camelCase")]
-pub struct Import {
+pub struct ImportJob {
     /// The id.
     #[schema(example = "0190a000-0000-7000-8000-000000002001")]
     pub id: Uuid,

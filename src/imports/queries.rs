@@ -7,7 +7,8 @@ use diesel::prelude::*;
 use uuid::Uuid;
 
 use super::{
-    Import, ImportLine, ImportOutcome, ImportProblem, ImportRow, ImportStatus, Importer, Received,
+    ImportJob, ImportLine, ImportOutcome, ImportProblem, ImportRow, ImportStatus, Importer,
+    Received,
 };
 use crate::db::schema::{import_rows, imports};
 use crate::db::sql_types::AsJson;
@@ -107,14 +108,14 @@ pub fn add(
 }
 
 /// The body has come whole; 408 when it was given up meanwhile.
-pub fn start(conn: &mut PgConnection, id: Uuid, now: DateTime<Utc>) -> Result<Import, Error> {
+pub fn start(conn: &mut PgConnection, id: Uuid, now: DateTime<Utc>) -> Result<ImportJob, Error> {
     diesel::update(imports::table.find(id))
         .filter(imports::status.eq(ImportStatus::Receiving))
         .set((
             imports::status.eq(ImportStatus::Running),
             imports::updated_at.eq(now),
         ))
-        .returning(Import::as_returning())
+        .returning(ImportJob::as_returning())
         .get_result(conn)
         .optional()?
         .ok_or_else(|| Error::new(Code::RequestTimeout))
@@ -286,10 +287,10 @@ pub fn complete(conn: &mut PgConnection, id: Uuid, now: DateTime<Utc>) -> Result
     Ok(())
 }
 
-pub fn find(conn: &mut PgConnection, id: Uuid) -> Result<Import, Error> {
+pub fn find(conn: &mut PgConnection, id: Uuid) -> Result<ImportJob, Error> {
     Ok(imports::table
         .find(id)
-        .select(Import::as_select())
+        .select(ImportJob::as_select())
         .first(conn)?)
 }
 

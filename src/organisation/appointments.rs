@@ -80,6 +80,7 @@ pub struct OfficeAppointment {
 )]
 #[diesel(table_name = office_appointments, treat_none_as_default_value = false, treat_none_as_null = true)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(example = json!({"officeType": "departmentHead", "unitId": "0190a000-0000-7000-8000-000000000101", "personRef": "person-0003", "capacity": "acting", "validFrom": "2030-06-24", "validTo": "2030-08-05"}))]
 pub struct NewOfficeAppointment {
     /// Which office.
     #[schema(example = "departmentHead")]
@@ -92,17 +93,17 @@ pub struct NewOfficeAppointment {
         min_length = 1,
         max_length = 100,
         pattern = r"^\S+$",
-        example = "person-0002"
+        example = "person-0003"
     )]
     pub person_ref: String,
     /// In which capacity. There is one ordinary holder at a time.
-    #[schema(example = "ordinary")]
+    #[schema(example = "acting")]
     pub capacity: Capacity,
     /// The first day (Stockholm).
-    #[schema(example = "2026-01-01")]
+    #[schema(example = "2030-06-24")]
     pub valid_from: NaiveDate,
     /// The first day no longer valid; absent or null while open.
-    #[schema(example = "2030-01-01")]
+    #[schema(example = "2030-08-05")]
     pub valid_to: Option<NaiveDate>,
 }
 

@@ -29,7 +29,7 @@ pub enum Level {
 /// How a follow-up is carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub enum Method {
+pub enum FollowUpMethod {
     /// A questionnaire.
     Survey,
     /// Conversations one by one.
@@ -368,7 +368,7 @@ mod tests {
     #[test]
     fn the_wire_speaks_camel_case() {
         assert_eq!(json!(Level::Behaviour), "behaviour");
-        assert_eq!(json!(Method::GroupDiscussion), "groupDiscussion");
+        assert_eq!(json!(FollowUpMethod::GroupDiscussion), "groupDiscussion");
         assert_eq!(json!(FollowUpStatus::Waived), "waived");
         assert_eq!(json!(DueStatus::CompletedOnTime), "completedOnTime");
     }

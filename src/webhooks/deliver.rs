@@ -8,10 +8,11 @@ use chrono::{DateTime, Duration as Span, SecondsFormat, Utc};
 use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{Timestamptz, Uuid as SqlUuid};
-use serde_json::json;
+use serde::Serialize;
 use std::time::{Duration, Instant};
 use ureq::Agent;
 use ureq::unversioned::transport::DefaultConnector;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::address::{Judging, Networks};
@@ -43,6 +44,62 @@ const GIVE_UP: Span = Span::days(5);
 const KEPT: Span = Span::days(30);
 /// The waits after the first, second, … failed attempt, in seconds; the last one again and again.
 const WAITS: [i64; 9] = [5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400];
+
+/// What a subscription is told of a change.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ChangeMessage {
+    /// The type of the resource and what was done: `created`, `updated`, `deleted`, `disposed` or, where nothing was done, `reminder`.
+    #[serde(rename = "type")]
+    #[schema(example = "event.updated")]
+    kind: String,
+    /// When the change was made.
+    #[schema(value_type = DateTime<Utc>, example = "2026-10-05T06:30:00.000000Z")]
+    timestamp: String,
+    data: ChangeMessageData,
+}
+
+/// Which change, of what.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ChangeMessageData {
+    /// Its number in the change feed: `GET /changes?after=16&limit=1` begins with 17.
+    #[schema(example = 17)]
+    number: i64,
+    /// What was changed.
+    #[schema(value_type = ResourceType, example = "event")]
+    resource_type: String,
+    /// Its id.
+    #[schema(example = "0190a000-0000-7000-8000-000000001001")]
+    resource_id: Uuid,
+    /// The revision it got.
+    #[schema(example = 2)]
+    revision: i32,
+    /// The event it belongs to; null when it belongs to none.
+    #[schema(required = true, example = "0190a000-0000-7000-8000-000000001001")]
+    event_id: Option<Uuid>,
+}
+
+/// What a subscription is sent as a test.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TestMessage {
+    /// Always `webhookSubscription.test`.
+    #[serde(rename = "type")]
+    #[schema(example = "webhookSubscription.test")]
+    kind: &'static str,
+    /// When the test was asked for.
+    #[schema(value_type = DateTime<Utc>, example = "2026-10-05T06:30:00.000000Z")]
+    timestamp: String,
+    data: TestMessageData,
+}
+
+/// Of which subscription it is a test.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TestMessageData {
+    /// The subscription.
+    #[schema(example = "0190a000-0000-7000-8000-000000002201")]
+    subscription_id: Uuid,
+}
 
 /// When to try again after so many attempts; `chance` in 0..1 spreads those that failed together over a fifth more.
 fn wait(attempts: i32, chance: f64) -> Span {
@@ -231,8 +288,8 @@ fn next(conn: &mut PgConnection, id: Uuid, now: DateTime<Utc>) -> Result<Option<
         .optional()?;
     if let Some((delivery, number, attempts, created_at)) = due {
         let (message_id, body) = match number {
-            Some(number) => of_change(&numbered(conn, number)?, number),
-            None => of_test(id, delivery, created_at),
+            Some(number) => of_change(&numbered(conn, number)?, number)?,
+            None => of_test(id, delivery, created_at)?,
         };
         return Ok(Some(Message {
             delivery: Some(delivery),
@@ -275,7 +332,7 @@ fn next(conn: &mut PgConnection, id: Uuid, now: DateTime<Utc>) -> Result<Option<
         .and_then(|entry| Some((entry, entry.number?)))
     {
         Some((entry, number)) => {
-            let (message_id, body) = of_change(entry, number);
+            let (message_id, body) = of_change(entry, number)?;
             Ok(Some(Message {
                 number: Some(number),
                 id: message_id,
@@ -302,7 +359,7 @@ fn numbered(conn: &mut PgConnection, number: i64) -> Result<Entry, Error> {
 }
 
 /// The id and body of a message about a change: what was done to what, and no word of a person.
-fn of_change(entry: &Entry, number: i64) -> (String, String) {
+fn of_change(entry: &Entry, number: i64) -> Result<(String, String), Error> {
     let done = match entry.operation.as_str() {
         "create" => "created",
         "update" => "updated",
@@ -310,27 +367,39 @@ fn of_change(entry: &Entry, number: i64) -> (String, String) {
         "remind" => "reminder",
         _ => "disposed",
     };
-    let body = json!({
-        "type": format!("{}.{done}", entry.resource_type),
-        "timestamp": entry.occurred_at.to_rfc3339_opts(SecondsFormat::Micros, true),
-        "data": {
-            "number": number,
-            "resourceType": entry.resource_type,
-            "resourceId": entry.resource_id,
-            "revision": entry.revision,
-            "eventId": entry.event_id,
+    let body = ChangeMessage {
+        kind: format!("{}.{done}", entry.resource_type),
+        timestamp: written(entry.occurred_at),
+        data: ChangeMessageData {
+            number,
+            resource_type: entry.resource_type.clone(),
+            resource_id: entry.resource_id,
+            revision: entry.revision,
+            event_id: entry.event_id,
         },
-    });
-    (format!("change-{number}"), body.to_string())
+    };
+    let body = serde_json::to_string(&body).map_err(Error::internal)?;
+    Ok((format!("change-{number}"), body))
 }
 
-fn of_test(subscription: Uuid, delivery: Uuid, at: DateTime<Utc>) -> (String, String) {
-    let body = json!({
-        "type": "webhookSubscription.test",
-        "timestamp": at.to_rfc3339_opts(SecondsFormat::Micros, true),
-        "data": {"subscriptionId": subscription},
-    });
-    (format!("test-{delivery}"), body.to_string())
+fn of_test(
+    subscription: Uuid,
+    delivery: Uuid,
+    at: DateTime<Utc>,
+) -> Result<(String, String), Error> {
+    let body = TestMessage {
+        kind: "webhookSubscription.test",
+        timestamp: written(at),
+        data: TestMessageData {
+            subscription_id: subscription,
+        },
+    };
+    let body = serde_json::to_string(&body).map_err(Error::internal)?;
+    Ok((format!("test-{delivery}"), body))
+}
+
+fn written(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
 /// What came of an attempt.

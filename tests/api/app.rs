@@ -19,6 +19,7 @@ use kompetens::references::References;
 use kompetens::rules::access::Role;
 use kompetens::webhooks::deliver;
 use serde_json::{Value, json};
+use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -512,11 +513,9 @@ impl TestApp {
     }
 }
 
-/// A problem has a code that the document names for the operation; so every test of a refusal tests the document too.
+/// What is answered is what the document says of the operation: the headers that a client goes on with, the form of the body, and of
+/// a problem its code. So every test tests the document too.
 fn expect_documented(method: &str, path: &str, reply: &Reply) {
-    let Some(code) = reply.body["code"].as_str().filter(|_| reply.status >= 400) else {
-        return;
-    };
     let method = if method == "HEAD" { "GET" } else { method };
     let path = path.split('?').next().unwrap_or_default();
     let fits = |template: &str| {
@@ -534,13 +533,56 @@ fn expect_documented(method: &str, path: &str, reply: &Reply) {
         .min_by_key(|(template, _)| template.matches('{').count())
         .and_then(|(_, item)| item.get(method.to_lowercase()));
     let Some(operation) = operation else { return };
-    let documented =
-        &response_of(operation, reply.status)["content"]["application/problem+json"]["examples"];
-    assert!(
-        documented.get(code).is_some(),
-        "{method} {path} answers {} {code}, which the document does not name there",
-        reply.status
-    );
+    let response = response_of(operation, reply.status);
+    let answers = format!("{method} {path} answers {}", reply.status);
+    for header in ["ETag", "Location", "Link", "Retry-After"] {
+        assert!(
+            reply.header(header).is_none() || response["headers"].get(header).is_some(),
+            "{answers} with {header}, which the document does not name there"
+        );
+    }
+    if reply.status >= 400 {
+        let code = reply.body["code"].as_str().unwrap_or_default();
+        let documented = &response["content"]["application/problem+json"]["examples"];
+        assert!(
+            reply.body.is_null() || documented.get(code).is_some(),
+            "{answers} {code}, which the document does not name there",
+        );
+        return;
+    }
+    let schema = &response["content"]["application/json"]["schema"];
+    if reply.body.is_object() && schema.is_object() {
+        let faults: Vec<String> = schema_faults(schema, &reply.body);
+        assert!(
+            faults.is_empty(),
+            "{answers}, which is not what the document says: {faults:#?}"
+        );
+    }
+}
+
+/// Why this is not what the schema of the document describes.
+pub fn schema_faults(schema: &Value, body: &Value) -> Vec<String> {
+    static VALIDATORS: LazyLock<Mutex<HashMap<String, Arc<jsonschema::Validator>>>> =
+        LazyLock::new(Mutex::default);
+    let mut known = VALIDATORS
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    let validator = known.entry(schema.to_string()).or_insert_with(|| {
+        let mut root = schema.clone();
+        root["components"] = json!({"schemas": document()["components"]["schemas"]});
+        Arc::new(
+            jsonschema::options()
+                .with_draft(jsonschema::Draft::Draft202012)
+                .build(&root)
+                .expect("a schema"),
+        )
+    });
+    let validator = validator.clone();
+    drop(known);
+    validator
+        .iter_errors(body)
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect()
 }
 
 /// What the document says of an operation's answer with this status.

@@ -1,10 +1,10 @@
 //! The change feed: whoever follows it ends with what the database holds.
 
-use crate::app::{Caller, TestApp};
+use crate::app::{Caller, TestApp, schema_faults};
 use crate::given::Hedemora;
 use kompetens::rules::access::Role;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A copy kept by following the feed.
@@ -127,6 +127,48 @@ fn insist(send: impl Fn() -> crate::app::Reply) -> crate::app::Reply {
             return reply;
         }
     }
+}
+
+/// Clients choose the type by this.
+fn schema_of(resource_type: &str) -> String {
+    match resource_type {
+        "planningAnswer" => "GivenAnswer".to_owned(),
+        "followUp" => "StoredFollowUp".to_owned(),
+        "apiClient" => "MachineClient".to_owned(),
+        other => other[..1].to_uppercase() + &other[1..],
+    }
+}
+
+#[test]
+fn every_resource_of_the_feed_has_the_schema_that_the_document_names_for_its_type() {
+    let database = crate::app::fresh_database();
+    let app = TestApp::on(&database, 8);
+    kompetens::demo::load(&crate::app::service_url(&database)).expect("the demo data loads");
+    let hr = app.hr();
+    app.post(&hr, "/business-goals", &json!({"unitId": "0190a000-0000-7000-8000-000000000101", "title": "Mål", "validFrom": "2020-01-01"}))
+        .expect(201);
+    app.until_numbered();
+    let (mut after, mut types) = (0, BTreeSet::new());
+    loop {
+        let list = app
+            .get(&hr, &format!("/changes?limit=100&after={after}"))
+            .expect(200)
+            .body;
+        for item in list["items"].as_array().expect("items") {
+            let name = item["resourceType"].as_str().expect("a type");
+            let schema = json!({"$ref": format!("#/components/schemas/{}", schema_of(name))});
+            if let Some(resource) = item.get("resource") {
+                let faults = schema_faults(&schema, resource);
+                assert!(faults.is_empty(), "{name}: {faults:?} in {resource}");
+                types.insert(name.to_owned());
+            }
+        }
+        after = list["nextAfter"].as_i64().expect("a number");
+        if list["hasMore"] == json!(false) {
+            break;
+        }
+    }
+    assert!(types.len() >= 14, "{types:?}");
 }
 
 #[test]

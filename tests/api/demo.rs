@@ -544,17 +544,25 @@ fn no_request_example_of_the_document_is_refused_for_its_form_or_for_naming_what
                 "{method} {path}: {}",
                 reply.text
             );
+            // what begins something new succeeds; in Hedemora no office decides by delegation, so there is nothing to report
+            if method == "post" && !template.contains('{') && template != "/decision-reports" {
+                assert!(reply.status < 300, "{path}: {}", reply.text);
+            }
             tried += 1;
         }
     }
     assert!(tried > 20, "{tried}");
-    // and the first thing that anyone tries succeeds
-    for path in ["/events", "/scope-checks"] {
-        let example = &document()["paths"][path]["post"]["requestBody"]["content"]["application/json"]
-            ["example"];
-        let reply = app.post(&hr, path, example);
-        assert!(reply.status < 300, "{path}: {}", reply.text);
-    }
+}
+
+#[test]
+fn the_example_of_an_event_lies_ahead() {
+    let example = &document()["paths"]["/events"]["post"]["requestBody"]["content"]["application/json"]
+        ["example"];
+    let starts: chrono::DateTime<chrono::Utc> = example["occasions"][0]["startsAt"]
+        .as_str()
+        .and_then(|text| text.parse().ok())
+        .expect("a time");
+    assert!(starts > chrono::Utc::now() + chrono::Duration::days(90));
 }
 
 #[test]

@@ -20,7 +20,7 @@ LINES = ("application/x-ndjson", "application/jsonl")
 
 @schemathesis.serializer(*LINES)
 def as_lines(context, value):
-    return json.dumps(value).encode() + b"\n"
+    return value.encode() if isinstance(value, str) else json.dumps(value).encode() + b"\n"
 
 
 # The problems that say that a request has not the form that the document describes …

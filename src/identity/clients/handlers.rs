@@ -8,8 +8,8 @@ use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
 
 use super::{
-    ApiClient, ApiClientPage, ApiClientPatch, ApiClientSort, NewApiClient, Secret, SecretRotation,
-    change, create, end, queries, rotate,
+    MachineClient, MachineClientPage, MachineClientPatch, MachineClientSort, NewMachineClient,
+    Secret, SecretRotation, change, create, end, queries, rotate,
 };
 use crate::db::Db;
 use crate::error::Error;
@@ -23,7 +23,7 @@ use crate::rules::access::Action;
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Path)]
-struct ApiClientPath {
+struct MachineClientPath {
     /// The id of the API client.
     #[param(example = "0190a000-0000-7000-8000-000000001a01")]
     api_client_id: Uuid,
@@ -32,7 +32,7 @@ struct ApiClientPath {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(rename_all = "camelCase")]
 #[into_params(parameter_in = Query)]
-struct ApiClientFilter {
+struct MachineClientFilter {
     /// Only the clients of this source system.
     #[param(
         required = false,
@@ -44,7 +44,7 @@ struct ApiClientFilter {
     /// The order; `-` is descending.
     #[param(required = false, inline, example = "name")]
     #[serde(default)]
-    sort: ApiClientSort,
+    sort: MachineClientSort,
 }
 
 pub fn configure(config: &mut ServiceConfig) {
@@ -62,14 +62,14 @@ pub fn configure(config: &mut ServiceConfig) {
 /// With those that have ended; `endedAt` says when. For HR administrators.
 #[utoipa::path(
     tag = "integrations",
-    params(ApiClientFilter, PagingParameters),
-    responses((status = 200, description = "The page of API clients.", body = ApiClientPage)),
+    params(MachineClientFilter, PagingParameters),
+    responses((status = 200, description = "The page of API clients.", body = MachineClientPage)),
 )]
 #[get("/kompetens/v1/api-clients")]
 async fn list_api_clients(
     call: Call,
     db: Data<Db>,
-    Query(filter): Query<ApiClientFilter>,
+    Query(filter): Query<MachineClientFilter>,
     paging: Paging,
 ) -> Result<Answer, Error> {
     call.may(Action::ManageIntegrations)?;
@@ -79,7 +79,7 @@ async fn list_api_clients(
             queries::list(conn, filter.source_system.as_deref(), filter.sort, &window)
         })
         .await?;
-    ApiClientPage::answer(&paging, rows, |row| (row.name.clone(), row.id))
+    MachineClientPage::answer(&paging, rows, |row| (row.name.clone(), row.id))
 }
 
 /// Make an API client
@@ -87,14 +87,14 @@ async fn list_api_clients(
 /// The answer shows its secret, this once: the machine sends it as `Authorization: Bearer …`. It works within a second. For HR administrators.
 #[utoipa::path(
     tag = "integrations",
-    request_body = NewApiClient,
-    responses((status = 201, description = "The client was made; `secret` is shown this once.", body = ApiClient)),
+    request_body = NewMachineClient,
+    responses((status = 201, description = "The client was made; `secret` is shown this once.", body = MachineClient)),
 )]
 #[post("/kompetens/v1/api-clients")]
 async fn create_api_client(
     call: Call,
     db: Data<Db>,
-    Json(new): Json<NewApiClient>,
+    Json(new): Json<NewMachineClient>,
 ) -> Result<Answer, Error> {
     let (id, secret) = (Uuid::now_v7(), Secret::random()?);
     db.write(move |conn| {
@@ -112,14 +112,14 @@ async fn create_api_client(
 /// Without its secrets, of which only the ids and their use are known. For HR administrators.
 #[utoipa::path(
     tag = "integrations",
-    params(ApiClientPath, IfNoneMatch),
-    responses((status = 200, description = "The API client.", body = ApiClient), (status = 304, description = "The caller's copy is current.")),
+    params(MachineClientPath, IfNoneMatch),
+    responses((status = 200, description = "The API client.", body = MachineClient), (status = 304, description = "The caller's copy is current.")),
 )]
 #[get("/kompetens/v1/api-clients/{apiClientId}")]
 async fn get_api_client(
     call: Call,
     db: Data<Db>,
-    Path(path): Path<ApiClientPath>,
+    Path(path): Path<MachineClientPath>,
 ) -> Result<Answer, Error> {
     call.may(Action::ManageIntegrations)?;
     let client = db
@@ -133,16 +133,16 @@ async fn get_api_client(
 /// Name, scopes, units and expiry; they hold for its next request a second later. For HR administrators.
 #[utoipa::path(
     tag = "integrations",
-    params(ApiClientPath, IfMatch),
-    request_body = ApiClientPatch,
-    responses((status = 200, description = "The API client as it is now.", body = ApiClient)),
+    params(MachineClientPath, IfMatch),
+    request_body = MachineClientPatch,
+    responses((status = 200, description = "The API client as it is now.", body = MachineClient)),
 )]
 #[patch("/kompetens/v1/api-clients/{apiClientId}")]
 async fn change_api_client(
     call: Call,
     db: Data<Db>,
-    Path(path): Path<ApiClientPath>,
-    Json(patch): Json<ApiClientPatch>,
+    Path(path): Path<MachineClientPath>,
+    Json(patch): Json<MachineClientPatch>,
 ) -> Result<Answer, Error> {
     db.write(move |conn| {
         call.may(Action::ManageIntegrations)?;
@@ -160,15 +160,15 @@ async fn change_api_client(
 /// can be given the new one meanwhile; `lastUsedAt` tells which is in use. There are never more than two. For HR administrators.
 #[utoipa::path(
     tag = "integrations",
-    params(ApiClientPath, IfMatch),
+    params(MachineClientPath, IfMatch),
     request_body = Option<SecretRotation>,
-    responses((status = 200, description = "The API client; `secret` is shown this once.", body = ApiClient)),
+    responses((status = 200, description = "The API client; `secret` is shown this once.", body = MachineClient)),
 )]
 #[post("/kompetens/v1/api-clients/{apiClientId}/secret-rotation")]
 async fn rotate_api_client_secret(
     call: Call,
     db: Data<Db>,
-    Path(path): Path<ApiClientPath>,
+    Path(path): Path<MachineClientPath>,
     Json(rotation): Json<SecretRotation>,
 ) -> Result<Answer, Error> {
     let secret = Secret::random()?;
@@ -189,14 +189,14 @@ async fn rotate_api_client_secret(
 /// Its secrets are refused by every instance within five seconds, and it never works again. For HR administrators.
 #[utoipa::path(
     tag = "integrations",
-    params(ApiClientPath, IfMatch),
-    responses((status = 200, description = "The API client, ended.", body = ApiClient)),
+    params(MachineClientPath, IfMatch),
+    responses((status = 200, description = "The API client, ended.", body = MachineClient)),
 )]
 #[post("/kompetens/v1/api-clients/{apiClientId}/ending")]
 async fn end_api_client(
     call: Call,
     db: Data<Db>,
-    Path(path): Path<ApiClientPath>,
+    Path(path): Path<MachineClientPath>,
 ) -> Result<Answer, Error> {
     db.write(move |conn| {
         call.may(Action::ManageIntegrations)?;
@@ -211,9 +211,9 @@ async fn end_api_client(
 }
 
 /// The client with its new secret, which a replay does not show again but says where the client is.
-fn showing(secret: &Secret, client: ApiClient, status: u16) -> Result<Answer, Error> {
+fn showing(secret: &Secret, client: MachineClient, status: u16) -> Result<Answer, Error> {
     let (id, revision) = (client.id, client.revision);
-    let shown = ApiClient {
+    let shown = MachineClient {
         secret: Some(secret.text().to_owned()),
         ..client
     };

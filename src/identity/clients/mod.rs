@@ -49,7 +49,7 @@ const NOTED_EVERY: Duration = Duration::minutes(1);
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Serialize, ToSchema)]
 #[diesel(table_name = api_client_details, check_for_backend(Pg))]
 #[serde(rename_all = "camelCase")]
-pub struct ApiClient {
+pub struct MachineClient {
     /// The id. In the change log, and where a person would be named, the client is `client:` and this.
     #[schema(example = "0190a000-0000-7000-8000-000000001a01")]
     pub id: Uuid,
@@ -77,8 +77,8 @@ pub struct ApiClient {
     #[schema(example = "2027-03-01T08:00:00Z")]
     pub ended_at: Option<DateTime<Utc>>,
     /// Its secrets, by their ids: one, or two while one takes the other's place.
-    #[schema(value_type = Vec<ApiClientSecret>)]
-    pub secrets: AsJson<Vec<ApiClientSecret>>,
+    #[schema(value_type = Vec<MachineClientSecret>)]
+    pub secrets: AsJson<Vec<MachineClientSecret>>,
     /// The new secret, to be sent as `Authorization: Bearer …`: only in the answer that made it.
     #[diesel(select_expression = sql("null"), select_expression_type = SqlLiteral<Nullable<SqlText>>)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -100,7 +100,7 @@ pub struct ApiClient {
 /// A secret of an API client, without the secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct ApiClientSecret {
+pub struct MachineClientSecret {
     /// The id, which is a part of the secret.
     #[schema(example = "0190a000-0000-7000-8000-000000001b01")]
     pub id: Uuid,
@@ -121,7 +121,7 @@ pub struct ApiClientSecret {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schema(example = json!({"name": "HR-systemet", "scopes": ["events:read", "organisation:write", "imports:write"], "sourceSystem": "hr-system", "expiresAt": "2099-12-31T23:00:00Z"}))]
-pub struct NewApiClient {
+pub struct NewMachineClient {
     /// What people call it.
     #[schema(
         min_length = 1,
@@ -159,12 +159,17 @@ pub struct SecretRotation {
     pub previous_expires_at: Option<DateTime<Utc>>,
 }
 
-patch_of!(ApiClientPatch, NewApiClient, "Changes to an API client. `sourceSystem` is set once.", {"name": "HR-systemet"});
+patch_of!(MachineClientPatch, NewMachineClient, "Changes to an API client. `sourceSystem` is set once.", {"name": "HR-systemet"});
 page_of!(
     /// A page of API clients.
-    ApiClientPage, ApiClient
+    MachineClientPage, MachineClient
 );
-sort_by!(ApiClientSort, "name", "-name", "By name, in Swedish order.");
+sort_by!(
+    MachineClientSort,
+    "name",
+    "-name",
+    "By name, in Swedish order."
+);
 
 /// What a machine proves itself with: `kompetens_`, the id in hexadecimal, `_`, and 32 random bytes in base64url.
 pub struct Secret {
@@ -295,8 +300,8 @@ pub fn create(
     call: &Call,
     id: Uuid,
     secret: &Secret,
-    new: &NewApiClient,
-) -> Result<ApiClient, Error> {
+    new: &NewMachineClient,
+) -> Result<MachineClient, Error> {
     expect_sound(conn, call, new)?;
     queries::insert(conn, call, id, new)?;
     queries::insert_secret(conn, call, id, secret)?;
@@ -309,9 +314,9 @@ pub fn create(
 pub fn change(
     conn: &mut PgConnection,
     call: &Call,
-    before: &ApiClient,
-    new: &NewApiClient,
-) -> Result<ApiClient, Error> {
+    before: &MachineClient,
+    new: &NewMachineClient,
+) -> Result<MachineClient, Error> {
     if *new == merged(before, &serde_json::Map::new())? {
         return Ok(before.clone());
     }
@@ -329,10 +334,10 @@ pub fn change(
 pub fn rotate(
     conn: &mut PgConnection,
     call: &Call,
-    before: &ApiClient,
+    before: &MachineClient,
     secret: &Secret,
     rotation: &SecretRotation,
-) -> Result<ApiClient, Error> {
+) -> Result<MachineClient, Error> {
     expect_not_ended(before)?;
     let until = rotation
         .previous_expires_at
@@ -356,7 +361,11 @@ pub fn rotate(
 }
 
 /// Ends an API client, which is locked, with its secrets; one that has ended stays as it is.
-pub fn end(conn: &mut PgConnection, call: &Call, before: &ApiClient) -> Result<ApiClient, Error> {
+pub fn end(
+    conn: &mut PgConnection,
+    call: &Call,
+    before: &MachineClient,
+) -> Result<MachineClient, Error> {
     if before.ended_at.is_some() {
         return Ok(before.clone());
     }
@@ -366,7 +375,11 @@ pub fn end(conn: &mut PgConnection, call: &Call, before: &ApiClient) -> Result<A
     changed(conn, call, before)
 }
 
-fn changed(conn: &mut PgConnection, call: &Call, before: &ApiClient) -> Result<ApiClient, Error> {
+fn changed(
+    conn: &mut PgConnection,
+    call: &Call,
+    before: &MachineClient,
+) -> Result<MachineClient, Error> {
     let client = queries::find(conn, before.id)?;
     append(conn, call, Some(before), &client)?;
     Ok(client)
@@ -375,8 +388,8 @@ fn changed(conn: &mut PgConnection, call: &Call, before: &ApiClient) -> Result<A
 fn append(
     conn: &mut PgConnection,
     call: &Call,
-    before: Option<&ApiClient>,
-    after: &ApiClient,
+    before: Option<&MachineClient>,
+    after: &MachineClient,
 ) -> Result<(), Error> {
     let change = Change {
         operation: if before.is_some() {
@@ -394,7 +407,7 @@ fn append(
     changes::append(conn, call, &change)
 }
 
-fn expect_not_ended(client: &ApiClient) -> Result<(), Error> {
+fn expect_not_ended(client: &MachineClient) -> Result<(), Error> {
     if client.ended_at.is_some() {
         return Err(Error::new(Code::ApiClientEnded));
     }
@@ -402,7 +415,7 @@ fn expect_not_ended(client: &ApiClient) -> Result<(), Error> {
 }
 
 /// What the document cannot say of a client.
-fn expect_sound(conn: &mut PgConnection, call: &Call, new: &NewApiClient) -> Result<(), Error> {
+fn expect_sound(conn: &mut PgConnection, call: &Call, new: &NewMachineClient) -> Result<(), Error> {
     if new.expires_at <= call.now {
         let detail = Text::new(
             "Tidpunkten har passerat. Välj en senare, eller avsluta klienten.",

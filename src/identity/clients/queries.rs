@@ -7,7 +7,7 @@ use diesel::upsert::excluded;
 use std::sync::Arc;
 use uuid::Uuid;
 
-use super::{ApiClient, ApiClientSort, Known, NewApiClient, Secret, Secrets};
+use super::{Known, MachineClient, MachineClientSort, NewMachineClient, Secret, Secrets};
 use crate::db::schema::{api_client_details, api_client_secrets, api_client_uses, api_clients};
 use crate::error::Error;
 use crate::http::call::Call;
@@ -16,14 +16,14 @@ use crate::identity::Integration;
 use crate::rules::access::Scope;
 use crate::window;
 
-pub fn find(conn: &mut PgConnection, id: Uuid) -> Result<ApiClient, Error> {
+pub fn find(conn: &mut PgConnection, id: Uuid) -> Result<MachineClient, Error> {
     Ok(api_client_details::table
         .find(id)
-        .select(ApiClient::as_select())
+        .select(MachineClient::as_select())
         .first(conn)?)
 }
 
-pub fn find_for_update(conn: &mut PgConnection, id: Uuid) -> Result<ApiClient, Error> {
+pub fn find_for_update(conn: &mut PgConnection, id: Uuid) -> Result<MachineClient, Error> {
     api_clients::table
         .find(id)
         .select(api_clients::id)
@@ -35,9 +35,9 @@ pub fn find_for_update(conn: &mut PgConnection, id: Uuid) -> Result<ApiClient, E
 pub fn list(
     conn: &mut PgConnection,
     source_system: Option<&str>,
-    sort: ApiClientSort,
+    sort: MachineClientSort,
     paging: &Paging,
-) -> Result<(Vec<ApiClient>, Option<i64>), Error> {
+) -> Result<(Vec<MachineClient>, Option<i64>), Error> {
     let matching = || {
         let mut query = api_client_details::table.into_boxed();
         if let Some(source_system) = source_system {
@@ -46,7 +46,7 @@ pub fn list(
         query
     };
     let total = paging.total(|| matching().count().get_result(conn))?;
-    let query = matching().select(ApiClient::as_select());
+    let query = matching().select(MachineClient::as_select());
     let rows = window!(
         query,
         paging,
@@ -63,7 +63,7 @@ pub(super) fn insert(
     conn: &mut PgConnection,
     call: &Call,
     id: Uuid,
-    new: &NewApiClient,
+    new: &NewMachineClient,
 ) -> Result<(), Error> {
     diesel::insert_into(api_clients::table)
         .values((
@@ -82,8 +82,8 @@ pub(super) fn insert(
 pub(super) fn update(
     conn: &mut PgConnection,
     call: &Call,
-    before: &ApiClient,
-    new: &NewApiClient,
+    before: &MachineClient,
+    new: &NewMachineClient,
 ) -> Result<(), Error> {
     diesel::update(api_clients::table.find(before.id))
         .set(values(new))
@@ -98,7 +98,7 @@ type Values<'a> = (
     diesel::dsl::Eq<api_clients::expires_at, DateTime<Utc>>,
 );
 
-fn values(new: &NewApiClient) -> Values<'_> {
+fn values(new: &NewMachineClient) -> Values<'_> {
     let unit_ids = new.unit_ids.as_ref();
     (
         api_clients::name.eq(new.name.as_str()),
@@ -109,7 +109,11 @@ fn values(new: &NewApiClient) -> Values<'_> {
 }
 
 /// Counts its revision up.
-pub(super) fn touch(conn: &mut PgConnection, call: &Call, before: &ApiClient) -> Result<(), Error> {
+pub(super) fn touch(
+    conn: &mut PgConnection,
+    call: &Call,
+    before: &MachineClient,
+) -> Result<(), Error> {
     diesel::update(api_clients::table.find(before.id))
         .set((
             api_clients::revision.eq(before.revision + 1),
@@ -119,7 +123,11 @@ pub(super) fn touch(conn: &mut PgConnection, call: &Call, before: &ApiClient) ->
     Ok(())
 }
 
-pub(super) fn end(conn: &mut PgConnection, call: &Call, before: &ApiClient) -> Result<(), Error> {
+pub(super) fn end(
+    conn: &mut PgConnection,
+    call: &Call,
+    before: &MachineClient,
+) -> Result<(), Error> {
     diesel::update(api_clients::table.find(before.id))
         .set(api_clients::ended_at.eq(call.now))
         .execute(conn)?;

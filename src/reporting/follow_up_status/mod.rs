@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::statistics::{Group, GroupBy};
-use crate::rules::follow_up::{AgeBand, DueStatus, Level, Method};
+use crate::rules::follow_up::{AgeBand, DueStatus, FollowUpMethod, Level};
 use crate::rules::lifecycle::EventStatus;
 use crate::rules::scope::EventKind;
 
@@ -50,7 +50,7 @@ pub struct FollowUpStatusRow {
     pub level: Level,
     /// How it looks.
     #[schema(example = "observation")]
-    pub method: Method,
+    pub method: FollowUpMethod,
     /// The last day to do it (Stockholm).
     #[schema(example = "2026-10-18")]
     pub due_date: NaiveDate,
