@@ -36,7 +36,7 @@ create index changes_by_request on changes (request_id);
 create index changes_by_resource on changes (resource_id, entry_id);
 create index changes_by_event on changes (event_id, entry_id) where event_id is not null;
 
--- `digest` is sha256(salt || before || after), so that disposal can delete what lies here and the chain
+-- `digest` covers what lies here (src/changes/chain.rs), so that disposal can delete it and the chain
 -- still verifies. `json` keeps the bytes as they were digested.
 create table change_payloads (
     entry_id bigint primary key references changes,

@@ -55,10 +55,14 @@ pub fn link(previous: &[u8], number: i64, entry: &Entry) -> Vec<u8> {
     sha256(&[previous, text.to_string().as_bytes()])
 }
 
-/// `sha256(salt ‖ before ‖ after)` over the texts as they are stored.
-pub fn digest<'a>(salt: &[u8], before: Option<&'a str>, after: Option<&'a str>) -> Vec<u8> {
+/// How many bytes a salt has: no more, so that it can hold nothing of the contents.
+pub const SALT: usize = 16;
+
+/// `sha256(salt ‖ "[" ‖ before ‖ "," ‖ after ‖ "]")` over the texts as they are stored, nothing for a state that there is none of.
+/// Each is JSON, so that it can be read in one way only.
+pub fn digest<'a>(salt: &[u8; SALT], before: Option<&'a str>, after: Option<&'a str>) -> Vec<u8> {
     let bytes = |state: Option<&'a str>| state.unwrap_or_default().as_bytes();
-    sha256(&[salt, bytes(before), bytes(after)])
+    sha256(&[salt, b"[", bytes(before), b",", bytes(after), b"]"])
 }
 
 fn sha256(parts: &[&[u8]]) -> Vec<u8> {

@@ -22,9 +22,9 @@ fn append(conn: &mut PgConnection, request: &str) {
     conn.batch_execute(&format!(
         "with entry as (insert into changes
              (request_id, occurred_at, actor, operation, resource_type, resource_id, revision, digest)
-             values ('{request}', now(), 'person-hr', 'update', 'unit', gen_random_uuid(), 2, sha256('salt'::bytea || '{{}}'::bytea))
+             values ('{request}', now(), 'person-hr', 'update', 'unit', gen_random_uuid(), 2, sha256('sixteen bytes...'::bytea || '[,{{}}]'::bytea))
              returning entry_id)
-         insert into change_payloads (entry_id, salt, after) select entry_id, 'salt'::bytea, '{{}}' from entry"
+         insert into change_payloads (entry_id, salt, after) select entry_id, 'sixteen bytes...'::bytea, '{{}}' from entry"
     ))
     .expect("an entry can be appended");
 }
@@ -186,8 +186,17 @@ fn a_changed_a_removed_and_a_moved_entry_are_each_found_and_named() {
         // removed, and those after it moved up
         ("delete from change_payloads p using changes c where c.entry_id = p.entry_id and c.number = 3; delete from changes where number = 3;
           update changes set number = number - 1 where number = 4; update changes set number = number - 1 where number = 5; update changes set number = number - 1 where number = 6", "number 3 does not fit its hash"),
+        // contents moved from one side to the other, or into the salt
+        ("update change_payloads p set before = after, after = null from changes c where c.entry_id = p.entry_id and c.number = 3", "number 3 does not fit its contents"),
+        ("alter table change_payloads drop constraint change_payloads_salt_length;
+          update change_payloads p set salt = salt || '[,{}'::bytea, after = null from changes c where c.entry_id = p.entry_id and c.number = 3", "number 3 does not fit its contents"),
+        // hidden where no reader looks, and an entry that was never written
+        ("alter table changes drop constraint changes_numbered_from_one; update changes set number = -3 where number = 6", "number -3 is none that an entry gets"),
+        ("alter table changes drop constraint changes_numbered_from_one;
+          insert into changes overriding system value select -5, request_id, occurred_at, actor, on_behalf_of, client, operation, resource_type, resource_id, revision, event_id, digest, 0, hash from changes where number = 6;
+          insert into change_payloads select -5, salt, before, after from change_payloads p join changes c using (entry_id) where c.number = 6", "number 0 is none that an entry gets"),
         // two entries change places
-        ("update changes set number = -1 where number = 3; update changes set number = 3 where number = 4; update changes set number = 4 where number = -1", "number 3 does not fit its hash"),
+        ("update changes set number = 1000 where number = 3; update changes set number = 3 where number = 4; update changes set number = 4 where number = 1000", "number 3 does not fit its hash"),
     ];
     for (attack, finding) in attacks {
         let (database, _) = log();
@@ -279,6 +288,12 @@ fn the_running_role_adds_and_numbers_entries_and_can_do_nothing_else_to_the_log(
         "update changes set number = 1000, hash = 'x' where number = 3",
         "update changes set number = null, hash = null where number = 3",
         "update changes set number = 7 where number is null",
+        "update changes set number = -7, hash = sha256('x') where number is null",
+        "insert into changes overriding system value select -5, request_id, occurred_at, actor, on_behalf_of, client, operation, resource_type, resource_id, revision, event_id, digest, null, null from changes where number = 3",
+        "insert into changes overriding system value select 500, request_id, occurred_at, actor, on_behalf_of, client, operation, resource_type, resource_id, revision, event_id, digest, 500, hash from changes where number = 3",
+        "with entry as (insert into changes (request_id, occurred_at, actor, operation, resource_type, resource_id, revision, digest)
+             values ('r', now(), 'x', 'update', 'unit', gen_random_uuid(), 2, sha256('x')) returning entry_id)
+         insert into change_payloads (entry_id, salt) select entry_id, 'longer than sixteen bytes' from entry",
         "update changes set number = 7, hash = 'x', actor = 'x' where number is null",
         "delete from changes",
         "truncate changes",

@@ -177,7 +177,8 @@ select pg_temp.id(23, row_number() over ()), r.id, pg_temp.id(3, 0), 'municipalD
     case when r.status = 'rejected' then 'rejected' else 'approved' end, 'Därför.', 'execution', r.created_at + interval '1 day'
 from exception_requests r where r.status in ('approved', 'rejected', 'revoked');
 
-insert into changes (request_id, occurred_at, actor, operation, resource_type, resource_id, revision, event_id, digest, number, hash)
-select 'request-' || i, day, 'person-' || lpad(person::text, 4, '0'), 'create', 'event', id, 1, id, '\\x00', i, '\\x00' from made order by i;
-insert into change_payloads (entry_id, salt) select entry_id, '\\x00' from changes where request_id like 'request-%';
+insert into changes (request_id, occurred_at, actor, operation, resource_type, resource_id, revision, event_id, digest)
+select 'request-' || i, day, 'person-' || lpad(person::text, 4, '0'), 'create', 'event', id, 1, id, '\\x00' from made order by i;
+update changes set number = entry_id, hash = sha256('x') where number is null;
+insert into change_payloads (entry_id, salt) select entry_id, 'sixteen bytes...' from changes where request_id like 'request-%';
 ";
