@@ -28,6 +28,7 @@ use crate::memory;
 use crate::references::References;
 use crate::retention;
 use crate::rules::access::Role;
+use crate::rules::personal_number::contains_personal_number;
 use crate::webhooks::deliver;
 
 /// A municipality's guideline for competence development and learning, lived.
@@ -95,11 +96,21 @@ enum Command {
         #[arg(long, requires = "by")]
         carry_out: bool,
         /// The archivist (personRef) in whose name it is carried out.
-        #[arg(long, value_name = "PERSONREF", requires = "carry_out")]
+        #[arg(long, value_name = "PERSONREF", requires = "carry_out", value_parser = parse_person)]
         by: Option<String>,
     },
     /// Ask the operations port of a running service whether it is alive; for container health checks.
     Health,
+}
+
+/// What may stand in the log as a personRef.
+fn parse_person(text: &str) -> Result<String, String> {
+    let is_reference = (1..=100).contains(&text.chars().count())
+        && !text.contains(|character: char| character.is_whitespace() || character.is_control());
+    if !is_reference || contains_personal_number(text) {
+        return Err("expected a personRef, which is never a personnummer".to_owned());
+    }
+    Ok(text.to_owned())
 }
 
 fn parse_role(name: &str) -> Result<Role, String> {

@@ -18,6 +18,7 @@ use crate::changes::Resource;
 use crate::error::{At, Code, Error};
 use crate::guideline::Text;
 use crate::http::call::Call;
+use crate::http::json_text;
 use crate::rules::access::Action;
 
 /// What another system calls something.
@@ -161,7 +162,12 @@ pub fn write<R: External>(
 
 /// Holds the external id of what is not there yet until the transaction ends.
 fn lock<R: External>(conn: &mut PgConnection, id: &ExternalId) -> Result<(), Error> {
-    let name = format!("{:?} {}/{}", R::NAME, id.source_system, id.external_id);
+    let name = format!(
+        "{} {}/{}",
+        json_text::name(&R::NAME),
+        id.source_system,
+        id.external_id
+    );
     diesel::sql_query("select pg_advisory_xact_lock(hashtextextended($1, 0))")
         .bind::<diesel::sql_types::Text, _>(name)
         .execute(conn)?;

@@ -122,6 +122,13 @@ fn about_venue(reason: Option<&Question>, ladder: &[Rung], of: &RuleFinding) -> 
     let rung = ladder
         .iter()
         .find(|rung| Some(&rung.id) == of.rung_id.as_ref());
+    // is there a venue to choose instead that asks for less?
+    let above = ladder
+        .iter()
+        .take_while(|rung| Some(&rung.id) != of.rung_id.as_ref());
+    let may_climb = above
+        .into_iter()
+        .any(|rung| rung.requires != Requires::Exception);
     match of.finding {
         Finding::Met if rung.is_some_and(|rung| rung.requires == Requires::Reason) => Text::new(
             "Klart: lokalvalet är motiverat. Du behöver inte göra något mer.",
@@ -140,6 +147,12 @@ fn about_venue(reason: Option<&Question>, ladder: &[Rung], of: &RuleFinding) -> 
         Finding::ReasonNeeded => {
             let id = reason.map_or("{questionId}", |question| question.id.as_str());
             let put = format!("PUT /events/{{eventId}}/planning-answers/{id}");
+            if !may_climb {
+                return Text::new(
+                    format!("Berätta varför den här lokalen valdes ({put})."),
+                    format!("Say why this venue was chosen ({put})."),
+                );
+            }
             Text::new(
                 format!(
                     "Berätta varför ingen lokal högre upp på trappan passar ({put}), eller välj en sådan lokal (PATCH \
@@ -151,6 +164,10 @@ fn about_venue(reason: Option<&Question>, ladder: &[Rung], of: &RuleFinding) -> 
                 ),
             )
         }
+        Finding::ExceptionNeeded if !may_climb => Text::new(
+            "Lokalen kräver ett undantag. Ansök om det i god tid före första tillfället (POST /events/{eventId}/exception-requests).",
+            "The venue needs an exception. Ask for it well before the first occasion (POST /events/{eventId}/exception-requests).",
+        ),
         Finding::ExceptionNeeded => Text::new(
             "Lokalen kräver ett undantag. Välj en lokal högre upp på trappan (PATCH /events/{eventId}), eller ansök \
              om undantag i god tid före första tillfället (POST /events/{eventId}/exception-requests).",

@@ -21,7 +21,7 @@ use crate::db::schema::{webhook_deliveries, webhook_subscriptions};
 use crate::error::{Code, Error};
 use crate::guideline::Text;
 use crate::http::Service;
-use crate::http::answer::Answer;
+use crate::http::answer::{Answer, BASE};
 use crate::http::call::{Call, Json, Path, Query};
 use crate::http::paging::{Paging, PagingParameters};
 use crate::http::parameters::{IfMatch, IfNoneMatch};
@@ -361,6 +361,7 @@ async fn rotate_webhook_secret(
             };
             Ok(Answer {
                 shows_secret: true,
+                location: Some(format!("{BASE}/webhook-subscriptions/{}", after.id)),
                 ..Answer::ok(&after, after.revision)?
             })
         })

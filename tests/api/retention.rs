@@ -61,6 +61,71 @@ fn cancelled(hedemora: &Hedemora) -> String {
     event
 }
 
+/// A closed event whose follow-up was completed by an entry, after another entry was voided.
+fn closed(hedemora: &Hedemora) -> String {
+    let (app, hr) = (&hedemora.app, &hedemora.hr);
+    app.it_is(crate::given::NOW);
+    let event = hedemora.confirmed();
+    app.it_is("2026-10-20T08:00:00Z");
+    let held = json!({"status": "held", "actualParticipants": {"total": 20}});
+    app.change_status(hr, &event, &held).expect(200);
+    let follow_ups = app
+        .get(hr, &format!("/events/{event}/follow-ups"))
+        .expect(200);
+    let follow_up = follow_ups.body["items"][0]["id"].as_str().expect("an id");
+    let entries = format!("/follow-ups/{follow_up}/entries");
+    let entry = json!({"conductedOn": "2026-10-19", "level": "results", "carriedOut": "asPlanned", "lessons": "Öva mer."});
+    let wrong = app.post(hr, &entries, &entry).expect(201).id();
+    app.send(
+        hr,
+        "POST",
+        &format!("{entries}/{wrong}/voiding"),
+        &[("If-Match", "*"), ("Content-Type", "application/json")],
+        Some(r#"{"reason": "Fel evenemang."}"#),
+    )
+    .expect(200);
+    app.post(hr, &entries, &entry).expect(201);
+    app.change_status(hr, &event, &json!({"status": "closed"}))
+        .expect(200);
+    event
+}
+
+#[test]
+fn a_closed_event_is_disposed_of_with_the_entries_that_completed_its_follow_ups() {
+    let hedemora = Hedemora::new();
+    let (first, second) = (closed(&hedemora), closed(&hedemora));
+    post_rule(
+        &hedemora,
+        &json!({"recordKind": "closedEvent", "years": 1, "decisionReference": "KS 2"}),
+    );
+    let told = dispose(&hedemora, Some("person-archivist"), "2028-01-01T00:00:00Z");
+    assert!(
+        told.contains("2 events were disposed of by person-archivist"),
+        "{told}"
+    );
+    let mut owner: diesel::PgConnection =
+        diesel::Connection::establish(&owner_url(&hedemora.app.database)).expect("it answers");
+    for event in [first, second] {
+        assert_eq!(left_of(&mut owner, &event), ["changes"]);
+    }
+}
+
+#[test]
+fn the_person_in_whose_name_it_is_done_is_a_reference_and_never_a_personal_number() {
+    for by in ["19121212-1212", "191212121212", "", "two words"] {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_kompetens"))
+            .args(["dispose", "--carry-out", "--by", by])
+            .env_remove("DATABASE_URL")
+            .output()
+            .expect("the program runs");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            !output.status.success() && told.contains("expected a personRef"),
+            "{by}: {told}"
+        );
+    }
+}
+
 #[test]
 fn what_a_rule_says_is_due_is_disposed_of_whole_and_the_log_still_verifies_and_says_by_which_decision()
  {
