@@ -78,7 +78,7 @@ pub struct NewPerson {
         min_length = 1,
         max_length = 100,
         pattern = r"^\S+$",
-        example = "person-0001"
+        example = "person-0101"
     )]
     pub person_ref: String,
     /// How the person is shown.

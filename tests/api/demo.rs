@@ -496,7 +496,13 @@ fn every_get_of_the_document_answers_200_as_described_with_its_own_examples() {
 
 #[test]
 fn no_request_example_of_the_document_is_refused_for_its_form_or_for_naming_what_is_not_there() {
-    let (app, hr) = demo();
+    let (app, _) = demo();
+    // everything that a person may be
+    let hr = app.person(
+        "person-0001",
+        &[Role::HrAdministrator, Role::Archivist],
+        &[],
+    );
     let mut tried = 0;
     for (path, item) in document()["paths"].as_object().expect("paths") {
         for (method, operation) in item.as_object().expect("operations") {
@@ -544,8 +550,10 @@ fn no_request_example_of_the_document_is_refused_for_its_form_or_for_naming_what
                 "{method} {path}: {}",
                 reply.text
             );
-            // what begins something new succeeds; in Hedemora no office decides by delegation, so there is nothing to report
-            if method == "post" && !template.contains('{') && template != "/decision-reports" {
+            // what begins something new succeeds; but in Hedemora no office decides by delegation, so there is nothing to report, and
+            // a webhook's example address is nobody's
+            let cannot = ["/decision-reports", "/webhook-subscriptions"];
+            if method == "post" && !template.contains('{') && !cannot.contains(&template.as_str()) {
                 assert!(reply.status < 300, "{path}: {}", reply.text);
             }
             tried += 1;
