@@ -9,6 +9,8 @@ use utoipa::openapi::schema::{Schema, SchemaType, Type};
 
 use super::call::pointer;
 use crate::error::{Code, Error};
+use crate::guideline::Text;
+use crate::rules::Fault;
 
 /// What a patch makes of a resource: of its present state the properties that a body of type `T` has, merged with the patch.
 pub fn merged<T>(resource: &impl Serialize, patch: &Map<String, Value>) -> Result<T, Error>
@@ -20,8 +22,25 @@ where
         state.retain(|name, _| schema.properties.contains_key(name));
     }
     merge(&mut state, &Value::Object(patch.clone()));
-    serde_path_to_error::deserialize(state)
-        .map_err(|error| Error::at_pointer(Code::InvalidBody, pointer(error.path())))
+    serde_path_to_error::deserialize(state).map_err(|error| {
+        let at = pointer(error.path());
+        let said = error.inner().to_string();
+        let missing = said.strip_prefix("missing field `");
+        match missing.and_then(|name| name.split('`').next()) {
+            Some(name) => Error::faults(
+                Code::InvalidBody,
+                vec![Fault::new(
+                    format!("{at}/{name}"),
+                    "required",
+                    Text::new(
+                        "Ange fältet: det finns inget värde sedan tidigare att behålla.",
+                        "Give the field: nothing stands there that could be kept.",
+                    ),
+                )],
+            ),
+            None => Error::at_pointer(Code::InvalidBody, at),
+        }
+    })
 }
 
 fn merge(target: &mut Value, patch: &Value) {

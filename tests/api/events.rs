@@ -1067,7 +1067,7 @@ fn a_merge_patch_merges_what_is_inside_too_and_null_clears_there() {
     let refused = patch(json!({"expectedParticipants": {"perUnit": six}}));
     assert_eq!(
         refused.expect_problem(422, "invalid-body").faults(),
-        ["/expectedParticipants"]
+        ["/expectedParticipants/total"]
     );
 }
 

@@ -36,8 +36,8 @@ OF_FORM = {
 # … and the faults in them that a keyword of the document decides. Valid requests never get one. The other faults are between two
 # fields or parameters (an end before its start), or of a value whose rule no keyword has (a check digit; control characters).
 OF_KEYWORDS = re.compile(r"unknown-(field|parameter|value)|wrong-(type|format|pattern)|blank|invalid(-.*)?|required|too-(long|short|large|small|many-.*|few-.*)")
-# What must stand because of what another field says; the description of each says when.
-REQUIRED_BY_ANOTHER = re.compile(r"/(actualParticipants|description|partners|reason|text|choices|goalIds|facets|attested|evidence|onBehalfOf)$|/occasions/\d+/venueId$")
+# What must stand because of what another field says, or because nothing stands that a patch could keep; the description of each says when.
+REQUIRED_BY_ANOTHER = re.compile(r"/(actualParticipants|description|partners|reason|text|choices|goalIds|facets|attested|evidence|onBehalfOf|(actual|expected)Participants/total)$|/occasions/\d+/venueId$")
 
 
 def problem_of(response):
