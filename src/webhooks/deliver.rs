@@ -147,7 +147,8 @@ fn agent(networks: &Networks) -> Agent {
     )
 }
 
-/// Claims a subscription that has something to send; any of them, so that none has to wait for all others.
+/// Claims a subscription that has something to send; any of them, so that none has to wait for all others. One whose receiver owes the
+/// answer to an earlier attempt comes later, as a rule: a crowd of those would hold up the one that answers.
 ///
 /// A claim that would last longer than one can was made by a clock that has been set back since.
 fn claim(conn: &mut PgConnection, now: DateTime<Utc>) -> Result<Option<Uuid>, Error> {
@@ -165,7 +166,9 @@ fn claim(conn: &mut PgConnection, now: DateTime<Utc>) -> Result<Option<Uuid>, Er
                 or s.status = 'active' and s.last_number < (select max(number) from changes)
                     and 10 > (select count(*) from webhook_deliveries d
                         where d.subscription_id = s.id and d.next_attempt_at is not null))
-            order by random() limit 1 for update skip locked)
+            order by random() + case when exists (select from webhook_deliveries d
+                where d.subscription_id = s.id and d.next_attempt_at is not null and d.attempts > 0) then 0.9 else 0 end
+            limit 1 for update skip locked)
          returning id",
     )
     .bind::<Timestamptz, _>(now)
