@@ -339,13 +339,7 @@ pub fn append<T: Serialize>(
             .actor
             .integration()
             .map(|machine| machine.client_id.to_string()),
-        operation: match change.operation {
-            Operation::Create => "create",
-            Operation::Update => "update",
-            Operation::Delete => "delete",
-            Operation::Remind => "remind",
-            Operation::Dispose => "dispose",
-        },
+        operation: change.operation,
         resource: change.resource,
         id: change.id,
         revision: change.revision,
@@ -363,7 +357,7 @@ pub fn append<T: Serialize>(
 struct Append<'a> {
     call: &'a Call,
     client: Option<String>,
-    operation: &'static str,
+    operation: Operation,
     resource: ResourceType,
     id: Uuid,
     revision: i32,
@@ -407,7 +401,7 @@ impl QueryFragment<Pg> for Append<'_> {
         out.push_sql(", ");
         out.push_bind_param::<Nullable<Text>, _>(&self.call.on_behalf_of)?;
         out.push_sql(", ");
-        out.push_bind_param::<Text, _>(self.operation)?;
+        out.push_bind_param::<Text, _>(&self.operation)?;
         out.push_sql(", ");
         out.push_bind_param::<Text, _>(&self.resource)?;
         out.push_sql(", ");

@@ -4,6 +4,7 @@
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use chrono::{DateTime, NaiveDate, SubsecRound, Utc};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use std::future::{Ready, ready};
 use std::sync::Arc;
@@ -132,7 +133,10 @@ extractor!(
 
 /// The value as the type that its schema describes. The schema has been checked; what it cannot say
 /// (a number written `1.0` for an integer) is refused here, at its place.
-fn typed<T: serde::de::DeserializeOwned>(value: &Value, code: Code) -> Result<T, Error> {
+pub fn typed<'a, T: Deserialize<'a>>(
+    value: impl Deserializer<'a, Error = serde_json::Error>,
+    code: Code,
+) -> Result<T, Error> {
     serde_path_to_error::deserialize(value)
         .map_err(|error| Error::at_pointer(code, pointer(error.path())))
 }

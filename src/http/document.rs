@@ -631,21 +631,24 @@ fn explain_enums(schemas: &mut Value) {
             found.map_or("", |(_, _, meaning)| *meaning)
         };
         let meanings: Vec<&str> = values.iter().map(meaning).collect();
-        let explained: String = values
-            .iter()
-            .zip(&meanings)
-            .filter(|(_, meaning)| !meaning.is_empty())
-            .map(|(value, meaning)| {
-                format!("\n- `{}`: {meaning}", value.as_str().unwrap_or_default())
-            })
-            .collect();
-        if explained.is_empty() {
-            continue;
-        }
-        let description = schema["description"].as_str().unwrap_or_default();
-        schema["description"] = json!(format!("{description}\n{explained}"));
-        schema["x-enum-descriptions"] = json!(meanings);
+        explain(schema, &meanings);
     }
+}
+
+/// Says what each value of this enumeration means, in the order of the values; nothing of one whose meaning is empty.
+fn explain(schema: &mut Value, meanings: &[&str]) {
+    let values = schema["enum"].as_array().into_iter().flatten();
+    let explained: String = values
+        .zip(meanings)
+        .filter(|(_, meaning)| !meaning.is_empty())
+        .map(|(value, meaning)| format!("\n- `{}`: {meaning}", value.as_str().unwrap_or_default()))
+        .collect();
+    if explained.is_empty() {
+        return;
+    }
+    let description = schema["description"].as_str().unwrap_or_default();
+    schema["description"] = json!(format!("{description}\n{explained}"));
+    schema["x-enum-descriptions"] = json!(meanings);
 }
 
 /// Swagger UI sends every example of a parameter unless it is erased: all filters at once find nothing, and a tag or a key
@@ -682,27 +685,15 @@ fn name_enums(paths: &mut Map<String, Value>, schemas: &mut Value) {
             continue;
         };
         let mut schema = std::mem::replace(sort, reference("schemas", &name));
-        let orders: Vec<&str> = schema["enum"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
+        let orders = schema["enum"].as_array().into_iter().flatten();
+        let meanings: Vec<&str> = orders
+            .map(|order| match order.as_str() {
+                Some(order) if order.starts_with('-') => "Descending.",
+                _ => "Ascending.",
+            })
             .collect();
-        let meanings = orders.iter().map(|order| match order.strip_prefix('-') {
-            Some(_) => "Descending.",
-            None => "Ascending.",
-        });
-        let explained: String = orders
-            .iter()
-            .zip(meanings.clone())
-            .map(|(order, meaning)| format!("\n- `{order}`: {meaning}"))
-            .collect();
-        let (meanings, description) = (
-            json!(meanings.collect::<Vec<_>>()),
-            schema["description"].as_str().unwrap_or("An order."),
-        );
-        schema["description"] = json!(format!("{description}\n{explained}"));
-        schema["x-enum-descriptions"] = meanings;
+        add(&mut schema, "description", json!("An order."));
+        explain(&mut schema, &meanings);
         add(schemas, &name, schema);
     }
 }
@@ -742,16 +733,7 @@ fn complete_operation(operation: &mut Value, path: &str, method: &str, component
     if let Some(content) = operation.pointer_mut("/requestBody/content") {
         if is_optional {
             // a body that may be left out is never null
-            let schema = &mut content["application/json"]["schema"];
-            let body = schema["oneOf"].as_array();
-            let body = body
-                .into_iter()
-                .flatten()
-                .find(|one| one["type"] != json!("null"))
-                .cloned();
-            if let Some(body) = body {
-                *schema = body;
-            }
+            without_null(&mut content["application/json"]["schema"]);
         }
         if method == "patch" {
             content["application/merge-patch+json"] = content["application/json"].clone();

@@ -186,7 +186,7 @@ fn identity(claims: &Value, names: &ClaimNames) -> Option<Identity> {
 }
 
 /// Could a person of the group be called so? What could not would stand in the change log as nobody, or as the service itself.
-fn is_person_ref(sub: &str) -> bool {
+pub fn is_person_ref(sub: &str) -> bool {
     (1..=LONGEST_PERSON_REF).contains(&sub.chars().count())
         && !sub.chars().any(|c| c.is_whitespace() || c.is_control())
         && sub != SYSTEM

@@ -29,7 +29,7 @@ use crate::error::{At, Code, Error, Fate, FieldError};
 use crate::events::Event;
 use crate::external_ids::{self, External, ExternalId, Written, new_ids};
 use crate::guideline::Text;
-use crate::http::call::{Call, pointer};
+use crate::http::call::{Call, typed};
 use crate::http::contract::LARGEST_BODY;
 use crate::http::problem::shown_place;
 use crate::http::{Clock, json_text, operation_body_fault};
@@ -328,8 +328,7 @@ pub fn received(call: &Call, line: i32, text: Result<&[u8], Code>) -> Received {
 fn read(text: &[u8]) -> Result<ImportLine, Error> {
     let value = json_text::parse(text)?;
     operation_body_fault("create_import", &value)?;
-    serde_path_to_error::deserialize(value)
-        .map_err(|error| Error::at_pointer(Code::InvalidBody, pointer(error.path())))
+    typed(value, Code::InvalidBody)
 }
 
 /// Judges a line by its form: as what it says it is, and from whom.
@@ -517,8 +516,7 @@ fn written<R: External>(
     call: &Call,
     said: &ImportLine,
 ) -> Result<(Uuid, Written), Error> {
-    let body: R::Body = serde_path_to_error::deserialize(&said.body)
-        .map_err(|error| Error::at_pointer(Code::InvalidBody, pointer(error.path())))?;
+    let body: R::Body = typed(&said.body, Code::InvalidBody)?;
     R::judge(&body)?;
     let (row, written) =
         external_ids::write::<R>(conn, call, &new_ids::<R>(), &external_id(said), &body)?;

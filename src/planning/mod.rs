@@ -221,13 +221,11 @@ pub fn answer(
     }
     let is_reason = question.answer_kind == AnswerKind::Reason;
     let rung_id = plan.rung_asking_for_reason().filter(|_| is_reason);
-    let holds = |before: &GivenAnswer| {
-        let asked_for = rung_id.as_deref();
-        match before.rung_id.as_deref() {
-            Some(given_for) => asked_for
-                .is_some_and(|rung| venue_ladder::satisfies(&plan.version.ladder, given_for, rung)),
-            None => asked_for.is_none(),
+    let holds = |before: &GivenAnswer| match (&before.rung_id, &rung_id) {
+        (Some(given_for), Some(asked)) => {
+            venue_ladder::satisfies(&plan.version.ladder, given_for, asked)
         }
+        (given_for, asked) => given_for == asked,
     };
     if let Some(before) = before.filter(|before| before.answer.0 == *answer && holds(before)) {
         return Ok((before.clone(), false));

@@ -123,11 +123,9 @@ fn about_venue(reason: Option<&Question>, ladder: &[Rung], of: &RuleFinding) -> 
         .iter()
         .find(|rung| Some(&rung.id) == of.rung_id.as_ref());
     // is there a venue to choose instead that asks for less?
-    let above = ladder
+    let may_climb = ladder
         .iter()
-        .take_while(|rung| Some(&rung.id) != of.rung_id.as_ref());
-    let may_climb = above
-        .into_iter()
+        .take_while(|rung| Some(&rung.id) != of.rung_id.as_ref())
         .any(|rung| rung.requires != Requires::Exception);
     match of.finding {
         Finding::Met if rung.is_some_and(|rung| rung.requires == Requires::Reason) => Text::new(
